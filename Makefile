@@ -1,0 +1,70 @@
+# One place for everything that is done with this project; `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+T ?= tests
+PYTEST_WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench docs audit security lock migration clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# The stamps change only when the locked requirements do: a second `make run` does not call pip at all.
+$(VENV)/runtime.stamp: requirements/runtime.txt requirements/fast-parser.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked requirements into $(VENV) …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/runtime.txt >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/fast-parser.txt >&2 2>/dev/null \
+		|| echo "No C compiler: gunicorn goes on with its own HTTP parser." >&2
+	@$(BIN)/python tools/install_here.py
+	@touch $@
+
+$(VENV)/development.stamp: $(VENV)/runtime.stamp requirements/development.txt
+	@echo "Installing the development requirements …" >&2
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/development.txt >&2
+	@touch $@
+
+run: $(VENV)/runtime.stamp ## serve on http://127.0.0.1:2342, made ready by the first start
+	@exec env AUTH_SERVER_HOST="$${AUTH_SERVER_HOST:-$${HOST:-127.0.0.1}}" AUTH_SERVER_PORT="$${AUTH_SERVER_PORT:-$${PORT:-2342}}" \
+		$(BIN)/auth-server serve --quickstart
+
+test: $(VENV)/development.stamp ## all tests, in parallel; T=path for some of them
+	@$(BIN)/python -m tests.servers.packages
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -q $(T)
+
+lint: $(VENV)/development.stamp ## ruff, mypy --strict, the direction of imports, the Dockerfile
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
+
+format: $(VENV)/development.stamp ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix -q .
+	@$(BIN)/ruff format -q .
+
+bench: $(VENV)/development.stamp ## the benchmark; writes bench/results.md
+	@$(BIN)/python -m bench
+
+security: $(VENV)/development.stamp ## the table of attacks, tests and states in docs/security.md
+	@$(BIN)/python tools/security_table.py
+
+docs: $(VENV)/development.stamp ## the documentation site, offline, into site/
+	@$(BIN)/python tools/build_docs.py
+
+audit: $(VENV)/development.stamp ## the locked packages against the known vulnerabilities; needs the network
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/runtime.txt
+
+lock: ## make the hashed requirement files from pyproject.toml; needs uv
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+		--extra granian pyproject.toml -o requirements/runtime.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+		--extra granian --group dev pyproject.toml -c requirements/runtime.txt -o requirements/development.txt
+
+migration: $(VENV)/development.stamp ## write the next migration: H=records|state M="what it does"
+	@$(BIN)/python tools/new_migration.py $(H) "$(M)"
+
+clean: ## remove what is made, but no data and no keys
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,134 @@
+"""Puts the server together: the only file that knows every part."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from auth_server.clock import Clock, Random, system_clock, system_random
+from auth_server.domain.audit import Audit
+from auth_server.domain.clients import Capabilities, Clients
+from auth_server.domain.keys import Keyring, Policy
+from auth_server.domain.login import Login
+from auth_server.domain.passwords import Passwords
+from auth_server.domain.sealing import Sealing, read_key
+from auth_server.domain.throttles import Throttles
+from auth_server.domain.tokens import Tokens
+from auth_server.domain.users import Users
+from auth_server.errors import AuthServerError
+from auth_server.http.app import create_app
+from auth_server.http.lane import Application
+from auth_server.metrics import Metrics
+from auth_server.protocol.catalogue import FEATURES
+from auth_server.protocol.server import Server
+from auth_server.settings import Settings
+from auth_server.store import engine as engines
+from auth_server.store import schema
+from auth_server.store.cached_records import CachedRecords, SqliteGeneration
+from auth_server.store.sql_records import SqlRecords
+from auth_server.store.sql_state import SqliteState
+from auth_server.store.state import Rate, State
+
+STATE_FILE = "state.db"
+
+
+class OldStore(AuthServerError):
+    """The store is empty, or has the schema of another version."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Engines of what holds data: the durable records, and the embedded state unless Redis has that."""
+
+    records: Engine
+    state: Engine | None
+
+    def histories(self) -> list[tuple[Engine, schema.History]]:
+        """Return each database with its line of migrations."""
+        pairs = [(self.records, schema.RECORDS)]
+        return pairs if self.state is None else [*pairs, (self.state, schema.STATE)]
+
+    def are_current(self) -> bool:
+        """Tell whether every database has the schema of this version."""
+        return all(schema.is_current(engine, history) for engine, history in self.histories())
+
+    def upgrade(self) -> bool:
+        """Run the migrations that are missing; tell whether there were any."""
+        return any([schema.upgrade(engine, history) for engine, history in self.histories()])
+
+
+def stores(settings: Settings) -> Stores:
+    """Return the stores that the settings name; the folder of embedded ones is made, with mode 0700."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.home.chmod(0o700)
+    state = None if settings.redis_url else engines.create(f"sqlite:///{settings.home / STATE_FILE}")
+    return Stores(engines.create(settings.database), state)
+
+
+def assemble(settings: Settings, at: Stores, clock: Clock = system_clock, random: Random = system_random) -> Server:
+    """Return the server, with everything injected.
+
+    Args:
+        at: stores with the schema of this version.
+
+    Raises:
+        OldStore: they have another one.
+        AuthServerError: the key-encryption key is missing, open to others or the wrong one.
+    """
+    if not at.are_current():
+        raise OldStore("the store is empty or of another version; run: auth-server db upgrade")
+    plain = SqlRecords(at.records)
+    file = at.records.url.database if at.records.dialect.name == "sqlite" else None
+    records = CachedRecords(plain, SqliteGeneration(Path(file)) if file else None)
+    state = _state(settings)
+    given = settings.key_encryption_key.get_secret_value() if settings.key_encryption_key else None
+    kek = read_key(given, settings.keys_path, random, may_create=not plain.keys.all())
+    sealing = Sealing(kek, random)
+    policy = Policy(settings.signing_algs, settings.key_rotation_interval, settings.key_overlap, settings.jwks_max_age)
+    keyring = Keyring(records, sealing, policy, clock, random)
+    features = tuple(feature for feature in FEATURES if feature.enabled(settings))
+    grants = {grant.grant_type: grant for feature in features for grant in feature.grants}
+    methods = [method for feature in features for method in feature.client_auth]
+    tokens = Tokens(records, state, keyring, clock, random)
+    passwords = Passwords()
+    users = Users(records, tokens, passwords, clock, random)
+    throttles = Throttles(
+        state, clock, Rate(settings.login_burst, settings.login_refill), Rate(settings.auth_burst, settings.auth_refill)
+    )
+    audit = Audit(records, clock)
+    auth_methods = tuple(method.method for method in methods)
+    registrable = tuple(grant.grant_type for grant in grants.values() if grant.advertised)
+    return Server(
+        settings=settings,
+        issuer=settings.issuer_url,
+        clock=clock,
+        random=random,
+        records=records,
+        state=state,
+        keyring=keyring,
+        tokens=tokens,
+        users=users,
+        clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), clock, random),
+        passwords=passwords,
+        login=Login(records, users, passwords, throttles, audit, clock),
+        throttles=throttles,
+        audit=audit,
+        metrics=Metrics(),
+        features=features,
+        grants=grants,
+        assertions={m.assertion_type: m.authenticate for m in methods if m.assertion_type and m.authenticate},
+        auth_methods=auth_methods,
+    )
+
+
+def _state(settings: Settings) -> State:
+    if settings.redis_url is None:
+        return SqliteState(settings.home / STATE_FILE)
+    from auth_server.store.redis_state import RedisState  # loaded only where it is used
+
+    return RedisState(settings.redis_url.get_secret_value())
+
+
+def application(server: Server, at: Stores, *, lane: bool = True) -> Application:
+    """Return the WSGI application of a server."""
+    return create_app(server, at.records, lane=lane)

@@ -1,0 +1,69 @@
+"""Periodic work, in a thread of each process: sync the state to disk, advance the keys, purge what has expired.
+
+Each piece is safe to run anywhere at any time; what should run once among all replicas holds a lease in the store.
+"""
+
+import logging
+import os
+import threading
+
+from auth_server.errors import AuthServerError
+from auth_server.protocol.server import Server
+
+TICK = 1.0  # seconds: after power loss at most the tokens of the last second are unknown (CONTRACT section 5)
+PURGE_EVERY = 60  # seconds
+PURGE_BATCH = 2000  # rows, so that no lock is held for long
+log = logging.getLogger("auth_server.background")
+
+
+class Background:
+    """The thread of one process."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._stop = threading.Event()
+        self._holder = server.random(8).hex()
+        self._pid = 0
+
+    def start(self) -> None:
+        """Start the thread in this process."""
+        self._pid = os.getpid()
+        threading.Thread(target=self._run, name="background", daemon=True).start()
+
+    def ensure(self) -> None:
+        """Start the thread unless this process has it; asked at each request where nobody tells us of a fork."""
+        if self._pid != os.getpid():
+            self._restart()
+
+    def start_in_children(self) -> None:
+        """Start the thread in every process that is forked from this one: threads do not cross a fork."""
+        os.register_at_fork(after_in_child=self._restart)
+
+    def tick(self) -> None:
+        """Do what is due once."""
+        server = self._server
+        server.state.sync()
+        server.keyring.advance()
+        if server.records.leases.take("purge", self._holder, server.clock(), PURGE_EVERY):
+            self._purge()
+
+    def _purge(self) -> None:
+        server, now = self._server, self._server.clock()
+        while server.state.purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
+            pass
+        while server.records.tokens.purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
+            pass
+
+    def _restart(self) -> None:
+        self._holder = self._server.random(8).hex()
+        self._stop = threading.Event()
+        self.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(TICK):
+            try:
+                self.tick()
+            except AuthServerError as error:
+                log.warning("periodic work has to wait: %s", error)
+            except Exception:  # a bug must not end the thread: keys would stop rotating
+                log.exception("periodic work failed")

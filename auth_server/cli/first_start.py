@@ -1,0 +1,90 @@
+"""What the first start makes and shows once: the first admin, and the quickstart client."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from auth_server.domain import credentials, roles
+from auth_server.domain.users import Changes
+from auth_server.protocol.server import Server
+
+CLIENT_NAME = "quickstart"
+SCOPE = "metrics"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is to be shown. A given password is not."""
+
+    username: str
+    password: str | None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+def prepare(server: Server, *, quickstart: bool) -> Made | None:
+    """Make keys, admin and quickstart client where they are missing.
+
+    Args:
+        quickstart: whether a first start makes the client too; a later one never does.
+
+    Returns:
+        None unless this is the first start.
+    """
+    server.keyring.advance()
+    server.keyring.warm()
+    if server.users.any():
+        return None
+    settings = server.settings
+    given = settings.admin_password.get_secret_value() if settings.admin_password else None
+    password = given or credentials.new_password(server.random)
+    changes = Changes(role=roles.ADMIN, display_name="Admin")
+    admin = server.users.add(settings.admin_user, password, changes, super_admin=True, must_change=given is None)
+    server.audit.record("user.add", actor="first start", uid=admin.uid, role=admin.role)
+    made = Made(admin.name, None if given else password)
+    if not quickstart:
+        return made
+    new = server.clients.add({"client_name": CLIENT_NAME, "scope": SCOPE})
+    server.audit.record("client.add", actor="first start", client_id=new.client.client_id)
+    return Made(made.username, made.password, new.client.client_id, new.secret)
+
+
+def shown(made: Made, issuer: str) -> Iterator[str]:
+    """Return the lines to print: the tables of what is shown once, and two commands to try."""
+    if made.password:
+        yield "The first admin. Copy the password now, it is not shown again:"
+        yield from _table(("Username", "Password"), (made.username, made.password))
+    if made.client_id and made.client_secret:
+        yield "A client to try things with. Copy the secret now, it is not shown again:"
+        yield from _table(("Client ID", "Client Secret"), (made.client_id, made.client_secret))
+        yield "Get a token, then ask what one is worth:"
+        yield from commands(f"{made.client_id}:{made.client_secret}", issuer)
+
+
+def commands(pair: str, issuer: str) -> Iterator[str]:
+    """Return a curl line for a token, and one that gets a token of its own and introspects it."""
+    token = f"{issuer}/api/v1/oauth/token"
+    get = f"curl -s -u {shlex.quote(pair)} -d grant_type=client_credentials {shlex.quote(token)}"
+    cut = """sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p'"""
+    yield get
+    yield f'curl -s -u {shlex.quote(pair)} -d "token=$({get} | {cut})" {shlex.quote(issuer + "/api/v1/oauth/introspect")}'
+
+
+def hints(issuer: str) -> Iterator[str]:
+    """Return what a later start says to go on with."""
+    yield "Go on with:"
+    yield "  auth-server clients add --name NAME --scope metrics    a client and its secret"
+    yield "  auth-server users passwd admin                         a new password"
+    yield f"  {issuer}/api/v1/docs/    the API, to read and try"
+
+
+def _table(head: tuple[str, str], row: tuple[str, str]) -> Iterator[str]:
+    widths = [max(len(a), len(b)) for a, b in zip(head, row, strict=True)]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    yield rule
+    for cells in (head, row):
+        yield "|" + "|".join(f" {cell.ljust(width)} " for cell, width in zip(cells, widths, strict=True)) + "|"
+        if cells is head:
+            yield rule
+    yield rule
+    yield ""

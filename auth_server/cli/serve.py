@@ -1,0 +1,117 @@
+"""`auth-server serve`: migrate, make what the first start needs, serve."""
+
+import fcntl
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auth_server import logs, settings
+from auth_server.cli import first_start, web_servers
+from auth_server.errors import AuthServerError
+from auth_server.settings import Settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on.")
+@click.option("--server", type=click.Choice(["gunicorn", "granian"]), help="Web server.")
+@click.option("--workers", type=int, help="Processes.")
+@click.option("--threads", type=int, help="Threads of each process.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM) to serve https with.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.option("--tls-client-ca", type=click.Path(path_type=Path), help="Authorities of client certificates.")
+@click.option("--no-migrate", is_flag=True, help="Do not bring the store to this version's schema.")
+@click.option("--quickstart", is_flag=True, help="Let the first start make a client to try things with.")
+def serve(no_migrate: bool, quickstart: bool, **flags: Any) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests in flight are finished.
+
+    The first start makes the signing keys and the first admin, and shows the password once.
+
+    \b
+    Examples:
+      auth-server serve
+      auth-server serve --server granian --port 8080 --workers 2
+    """
+    loaded = settings.load(os.environ, **flags).settings
+    logs.configure(loaded.log_level, json=loaded.logs_json)
+    run(loaded, migrate=not no_migrate, quickstart=quickstart)
+
+
+def run(loaded: Settings, *, migrate: bool = True, quickstart: bool = False, **injected: Any) -> None:
+    """Serve with these settings.
+
+    Args:
+        injected: clock and random for `assemble`; tests pass theirs.
+
+    Raises:
+        AuthServerError: anything that stops the start, in a sentence.
+    """
+    check_port(loaded.host, loaded.port)
+    prepare_metrics(loaded.home)
+    # Only now: the metrics library looks for its folder when it is imported.
+    from auth_server import assembly
+    from auth_server.background import Background
+
+    stores = assembly.stores(loaded)
+    held = None if loaded.database_url or loaded.redis_url else lock_home(loaded.home)
+    if migrate:
+        stores.upgrade()
+    server = assembly.assemble(loaded, stores, **injected)
+    made = first_start.prepare(server, quickstart=quickstart)
+    application = assembly.application(server, stores)
+    Background(server).start_in_children()
+    lines = list(first_start.shown(made, server.issuer) if made else first_start.hints(server.issuer))
+    server.close()  # connections must not cross the fork; the workers open their own
+
+    def ready() -> None:
+        print(*lines, f"Ready: {server.issuer}", sep="\n", flush=True)
+
+    start = web_servers.run_granian if loaded.server == "granian" else web_servers.run_gunicorn
+    start(application, loaded, ready)
+    del held  # the lock lasts as long as the server
+
+
+def check_port(host: str, port: int) -> None:
+    """Make sure that the port is free, before anything is written.
+
+    Raises:
+        AuthServerError: it is not.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            reason = f"cannot listen on {host} port {port}: {error.strerror}"
+            raise AuthServerError(f"{reason}; stop what uses it, or choose another: --port {port + 1}") from None
+
+
+def prepare_metrics(home: Path) -> None:
+    """Make an empty folder for the workers' metrics."""
+    folder = home / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def lock_home(home: Path) -> Any:
+    """Hold the lock of a SQLite HOME, so that no second `serve` uses it.
+
+    Raises:
+        AuthServerError: another one does.
+    """
+    file = (home / "serve.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise AuthServerError(
+            f"another server uses {home}; stop it, or set AUTH_SERVER_HOME to another folder"
+        ) from None
+    os.set_inheritable(file.fileno(), False)
+    return file

@@ -1,0 +1,144 @@
+"""Running the WSGI application on gunicorn or Granian, with measured settings and a clean end."""
+
+import importlib.util
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from auth_server.errors import AuthServerError
+from auth_server.http.lane import Application
+from auth_server.settings import Settings
+
+GUNICORN_THREADS = 4  # docs/decisions/0005: more threads wait for the interpreter, fewer for the store
+KEEPALIVE = 75  # seconds; longer than the 60 that proxies keep idle connections for
+MAX_HEADERS, MAX_HEADER_LINE = 100, 8190
+log = logging.getLogger("auth_server")
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's settings; config/gunicorn.conf.py uses the same."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    options: dict[str, Any] = {
+        "bind": f"{host}:{settings.port}",
+        "workers": settings.workers,
+        "worker_class": "gthread",
+        "threads": settings.threads or GUNICORN_THREADS,
+        "http_parser": "fast" if importlib.util.find_spec("gunicorn_h1c") else "python",
+        "preload_app": True,
+        "worker_tmp_dir": str(settings.home),
+        "control_socket_disable": True,
+        "graceful_timeout": settings.graceful_timeout,
+        "timeout": max(30, settings.request_timeout * 3),  # a worker whose main thread hangs is replaced
+        "keepalive": KEEPALIVE,
+        "limit_request_fields": MAX_HEADERS,
+        "limit_request_field_size": MAX_HEADER_LINE,
+        "limit_request_line": MAX_HEADER_LINE,
+        "forwarded_allow_ips": "",  # TRUSTED_PROXIES decides, in http/incoming.py
+        "forwarder_headers": "",
+        "header_map": "drop",  # X_Forwarded_For is not X-Forwarded-For (S-144)
+        "accesslog": None,  # ours is ten times cheaper
+        "loglevel": "warning",
+        "logger_class": "auth_server.cli.web_servers.Logger",
+        "post_worker_init": _leave_interrupt_to_parent,
+    }
+    if settings.tls_cert:
+        options |= {"certfile": str(settings.tls_cert), "keyfile": str(settings.tls_key), "ssl_context": _tls}
+    if settings.tls_client_ca:
+        options |= {"ca_certs": str(settings.tls_client_ca), "cert_reqs": ssl.CERT_OPTIONAL}
+    return options
+
+
+def _tls(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 §3.1.1
+    return context
+
+
+def _leave_interrupt_to_parent(worker: Any) -> None:
+    """Ctrl-C reaches the whole process group; workers finish their requests when the parent says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_gunicorn(application: Application, settings: Settings, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in flight are finished. Does not return.
+
+    Args:
+        ready: called when the port is open.
+    """
+    from gunicorn.app.base import BaseApplication
+    from gunicorn.arbiter import Arbiter
+
+    class Server(Arbiter):  # type: ignore[misc]
+        """Ctrl-C drains like SIGTERM; a second one ends at once."""
+
+        def handle_int(self) -> None:
+            self.handle_term()
+
+    class Embedded(BaseApplication):  # type: ignore[misc]
+        def load_config(self) -> None:
+            for name, value in gunicorn_options(settings).items():
+                self.cfg.set(name, value)
+            self.cfg.set("when_ready", lambda arbiter: ready())
+
+        def load(self) -> Application:
+            return application
+
+    Server(Embedded()).run()
+
+
+def Logger(config: Any) -> Any:
+    """gunicorn's logger, with its lines sent through ours: one format in one stream."""
+    from gunicorn.glogging import Logger as GunicornLogger
+
+    class Joined(GunicornLogger):  # type: ignore[misc]
+        def setup(self, cfg: Any) -> None:
+            self.error_log.handlers, self.error_log.propagate = [], True
+            self.access_log.handlers, self.access_log.propagate = [], False
+            self.error_log.setLevel(logging.WARNING)
+
+    return Joined(config)
+
+
+def run_granian(application: Application, settings: Settings, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in flight are finished.
+
+    Raises:
+        AuthServerError: Granian is not installed.
+    """
+    try:
+        from granian import Granian
+        from granian.constants import Interfaces, SSLProtocols
+        from granian.http import HTTP1Settings
+        from granian.log import LogLevels
+    except ImportError:
+        raise AuthServerError("granian is not installed; run: pip install 'auth-server[granian]'") from None
+
+    def load() -> Application:
+        # Granian ends its workers by SIGTERM; the SIGINT of a terminal would reach them first and lock them up.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        for name in [name for name in os.environ if name not in ("PROMETHEUS_MULTIPROC_DIR", "PATH", "TZ")]:
+            del os.environ[name]  # Granian copies the environment into that of every request
+        return application
+
+    tls: dict[str, Any] = {}
+    if settings.tls_cert:
+        tls = {"ssl_cert": settings.tls_cert, "ssl_key": settings.tls_key, "ssl_protocol_min": SSLProtocols.tls12}
+        tls["ssl_ca"] = settings.tls_client_ca
+    server = Granian(
+        "auth_server.wsgi:application",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        workers_kill_timeout=settings.graceful_timeout,
+        respawn_failed_workers=True,
+        log_level=LogLevels.warning,
+        http1_settings=HTTP1Settings(header_read_timeout=settings.request_timeout * 1000),
+        **tls,
+    )
+    server.on_startup(ready)
+    server.serve(target_loader=load, wrap_loader=False)

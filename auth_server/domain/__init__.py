@@ -1,0 +1,1 @@
+"""Rules that hold on every road: API, page, command line, admin."""

@@ -1,0 +1,50 @@
+"""Audit: what happened, by whom, from where, with what outcome; kept in the store, never with a secret."""
+
+from typing import Any
+
+from auth_server.clock import Clock
+from auth_server.store.records import AuditEvent, Records
+
+MAX_TEXT = 255
+
+
+class Audit:
+    """Writes audit events. There is no way to change or remove one."""
+
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self._records, self._clock = records, clock
+
+    def record(
+        self,
+        event: str,
+        outcome: str = "ok",
+        *,
+        actor: str = "",
+        client_id: str = "",
+        address: str = "",
+        **details: Any,
+    ) -> None:
+        """Write one event.
+
+        Args:
+            event: noun and verb, for example `login.password` or `key.rotate`.
+            outcome: `ok`, or a short reason of failure.
+            actor: uid or name of the person, `cli` for the command line.
+            client_id: the client that asked, if one did.
+            address: where the request came from.
+            details: what was changed; never secrets.
+
+        Raises:
+            Unavailable: it could not be written.
+        """
+        self._records.audit.add(
+            AuditEvent(
+                at=self._clock(),
+                event=event,
+                outcome=outcome[:64],
+                actor=actor[:MAX_TEXT],
+                client_id=client_id[:MAX_TEXT],
+                address=address,
+                details=details,
+            )
+        )

@@ -1,0 +1,140 @@
+"""One rule for signing in by password, on every door: throttles first, then equal work for everybody."""
+
+from dataclasses import dataclass, replace
+
+from auth_server.clock import Clock
+from auth_server.domain import credentials, scopes
+from auth_server.domain.audit import Audit
+from auth_server.domain.passwords import Passwords
+from auth_server.domain.throttles import Charge, Throttles
+from auth_server.domain.tokens import Token, Tokens
+from auth_server.domain.users import Users, clean_name
+from auth_server.errors import LoginFailed, Throttled
+from auth_server.metrics import Metrics
+from auth_server.store.records import Records, User
+
+MAX_NAME = 64  # bytes of a user name at login
+BY_PASSWORD, BY_APP_PASSWORD = "login.password", "login.app_password"
+_CREATE = frozenset(("create",))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who signed in, and the app password that stood in place of the password, if one did."""
+
+    user: User
+    app_password: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A try that the throttles have let through and are paid for."""
+
+    account: str
+    user: User | None
+    address: str
+    charge: Charge
+
+
+class Login:
+    """Checks passwords of people."""
+
+    def __init__(
+        self,
+        records: Records,
+        users: Users,
+        tokens: Tokens,
+        passwords: Passwords,
+        throttles: Throttles,
+        audit: Audit,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._records, self._users, self._tokens, self._passwords = records, users, tokens, passwords
+        self._throttles, self._audit, self._metrics, self._clock = throttles, audit, metrics, clock
+
+    def by_password(self, name: str, password: str, address: str, cost: int = 1) -> User:
+        """Return the person whose password this is; an app password is none.
+
+        An unknown name, a wrong password and a disabled account cost the same time and end alike (S-068).
+
+        Args:
+            name: as typed.
+            password: as typed; never logged.
+            address: of the peer, for the throttles.
+            cost: tries that it takes from the address.
+
+        Raises:
+            LoginFailed: no.
+            Throttled: too many tries; the password was not looked at.
+            Unavailable: too many hashes at once, or the store is away.
+        """
+        return self._by_password(self._begin(name, address, cost), password)
+
+    def by_password_or_app_password(self, name: str, password: str, address: str, cost: int = 1) -> SignedIn:
+        """Return who signs in, like `by_password`, but take one of their app passwords in place of the password.
+
+        An app password must be that person's own, and its scope must cover creating sessions. What has an app
+        password's form but is none is tried as an ordinary password (photoprism-contract section 3).
+
+        It does not end the account's row of failures, nor make the address a known one: a program may hold it.
+        """
+        attempt = self._begin(name, address, cost)
+        living = self._tokens.find(password) if credentials.is_app_password(password) else None
+        if living is None:
+            return SignedIn(self._by_password(attempt, password))
+        user, token = attempt.user, living.token
+        if user is None or token.subject != user.uid or not scopes.covers(token.scope, "sessions", _CREATE):
+            raise self._failed(attempt, BY_APP_PASSWORD)
+        attempt.charge.give_back()
+        self._succeeded(user, address, BY_APP_PASSWORD)
+        return SignedIn(user, token)
+
+    def _begin(self, name: str, address: str, cost: int) -> _Attempt:
+        account = clean_name(name)
+        try:
+            charge = self._throttles.login(address, account, cost)
+            fits = 0 < len(account.encode("utf-8", "replace")) <= MAX_NAME
+            user = self._records.users.by_name(account) if fits else None
+            self._throttles.check_account(account, user.uid if user else None, address)
+        except Throttled:
+            self._audit.record(BY_PASSWORD, "throttled", actor=account, address=address)
+            self._metrics.login("throttled")
+            raise
+        return _Attempt(account, user, address, charge)
+
+    def _by_password(self, attempt: _Attempt, password: str) -> User:
+        user = attempt.user
+        right = self._passwords.verify(password, user.password_hash if user else "")
+        if user is None or not right or not user.enabled:
+            raise self._failed(attempt, BY_PASSWORD)
+        attempt.charge.give_back()
+        self._throttles.succeeded_login(attempt.account, user.uid, attempt.address)
+        user = self._noted(user, password)
+        self._succeeded(user, attempt.address, BY_PASSWORD)
+        return user
+
+    def _failed(self, attempt: _Attempt, event: str) -> LoginFailed:
+        """Count and note a failure; return the one error that tells of all of them."""
+        self._throttles.failed_login(attempt.account)
+        self._audit.record(event, "failed", actor=attempt.account, address=attempt.address)
+        self._metrics.login("failed")
+        return LoginFailed("Invalid credentials")
+
+    def _succeeded(self, user: User, address: str, event: str) -> None:
+        self._audit.record(event, actor=user.uid, address=address)
+        self._metrics.login("ok")
+
+    def _noted(self, user: User, password: str) -> User:
+        """Note the time of the login, and replace a hash of older parameters."""
+        better = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else ""
+
+        def note(current: User) -> User:
+            unchanged = current.password_hash == user.password_hash
+            return replace(
+                current,
+                login_at=self._clock(),
+                password_hash=better if better and unchanged else current.password_hash,
+            )
+
+        return self._users.update(user.uid, note)

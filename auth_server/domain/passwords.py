@@ -1,0 +1,92 @@
+"""People's passwords: the rules for new ones, and Argon2id hashes made in a bounded pool."""
+
+import os
+import threading
+import unicodedata
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from auth_server.errors import InvalidInput, Unavailable
+
+MIN_CHARACTERS, MAX_CHARACTERS, MAX_BYTES = 8, 256, 1024
+WAIT = 5.0  # seconds that a hash may wait for a free place
+
+
+def normalised(password: str) -> str:
+    """Return the password in NFC (NIST SP 800-63B-4 §3.1.1.2); never trimmed or cut."""
+    return unicodedata.normalize("NFC", password)
+
+
+def is_possible(password: str) -> bool:
+    """Tell whether *password* can be anybody's: within the limits, and encodable."""
+    try:
+        return 1 <= len(password) <= MAX_CHARACTERS and len(password.encode()) <= MAX_BYTES
+    except UnicodeEncodeError:  # lone surrogates
+        return False
+
+
+def check_new(password: str) -> str:
+    """Return a new password in normal form.
+
+    Raises:
+        InvalidInput: it is too short or too long; the reason says which.
+    """
+    text = normalised(password)
+    if len(text) < MIN_CHARACTERS:
+        raise InvalidInput("password", f"must have at least {MIN_CHARACTERS} characters")
+    if not is_possible(text):
+        raise InvalidInput("password", f"must have at most {MAX_CHARACTERS} characters and {MAX_BYTES} bytes")
+    return text
+
+
+class Passwords:
+    """Argon2id with m=19456 KiB, t=2, p=1 (OWASP); at most as many hashes at once as there are cores."""
+
+    def __init__(self, hasher: PasswordHasher | None = None, at_once: int | None = None) -> None:
+        self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+        self._places = threading.BoundedSemaphore(at_once or os.cpu_count() or 1)
+        self._nobody = ""  # a hash that no password fits, so that unknown users cost the same time
+
+    def hash(self, password: str) -> str:
+        """Return the encoded hash of a password.
+
+        Raises:
+            Unavailable: too many hashes are under way.
+        """
+        self._enter()
+        try:
+            return self._hasher.hash(normalised(password))
+        finally:
+            self._places.release()
+
+    def verify(self, password: str, stored: str) -> bool:
+        """Tell whether *password* fits the *stored* hash; an empty one fits nothing but costs the same time.
+
+        Raises:
+            Unavailable: too many hashes are under way.
+        """
+        if not is_possible(password):
+            password = "\N{REPLACEMENT CHARACTER}"
+            stored = ""
+        known = bool(stored)
+        stored = stored or self._nobody or self._make_nobody()
+        self._enter()
+        try:
+            return self._hasher.verify(stored, normalised(password)) and known
+        except (Argon2Error, InvalidHashError):
+            return False
+        finally:
+            self._places.release()
+
+    def is_outdated(self, stored: str) -> bool:
+        """Tell whether a hash was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(stored)
+
+    def _make_nobody(self) -> str:
+        self._nobody = self.hash(os.urandom(16).hex())
+        return self._nobody
+
+    def _enter(self) -> None:
+        if not self._places.acquire(timeout=WAIT):
+            raise Unavailable("too many logins at once", retry_after=5)

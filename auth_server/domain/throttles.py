@@ -1,0 +1,134 @@
+"""Limits by address, account and client (CONTRACT section 5), shared by all workers through the state store."""
+
+import ipaddress
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+
+from auth_server.clock import Clock
+from auth_server.errors import Throttled
+from auth_server.store.state import Entry, Kind, Rate, State
+
+ACCOUNT = Rate(10, 60)
+CLIENT = Rate(10, 60)
+FAILURES = Rate(100, 30 * 86400)  # wrong passwords of one account in a row, from all addresses
+KNOWN_ADDRESS_TTL = 90 * 86400  # seconds
+
+
+@lru_cache(4096)
+def network(address: str) -> str:
+    """Return what counts as one address: an IPv4 address, or the /64 network of an IPv6 one."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "0.0.0.0"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.IPv6Network((parsed, 64), strict=False).network_address)
+    return address
+
+
+@dataclass
+class Charge:
+    """Tries that were taken before a secret was looked at, to be given back if it was right."""
+
+    throttles: "Throttles"
+    drawn: list[tuple[str, int, Rate]]
+
+    def give_back(self) -> None:
+        for bucket, cost, rate in self.drawn:
+            self.throttles.state.draw(bucket, -cost, rate, self.throttles.clock())
+        self.drawn = []
+
+
+class Throttles:
+    """Token buckets for everything that can be guessed.
+
+    Args:
+        login: of an address, for passwords and codes.
+        auth: of an address, for unknown tokens.
+    """
+
+    def __init__(self, state: State, clock: Clock, login: Rate, auth: Rate) -> None:
+        self.state, self.clock = state, clock
+        self._login, self._auth = login, auth
+
+    def login(self, address: str, account: str, cost: int = 1) -> Charge:
+        """Take a try from the address and one from the account, before any hash is computed.
+
+        Args:
+            account: the user name as it is compared, known or not: both are throttled alike.
+
+        Raises:
+            Throttled: one of the two is exhausted; then nothing was taken.
+        """
+        charge = Charge(self, [])
+        for bucket, price, rate in (
+            (f"login:{network(address)}", cost, self._login),
+            (f"account:{_name(account)}", 1, ACCOUNT),
+        ):
+            allowance = self.state.draw(bucket, price, rate, self.clock())
+            if not allowance.allowed:
+                charge.give_back()
+                raise Throttled(allowance.retry_after)
+            charge.drawn.append((bucket, price, rate))
+        return charge
+
+    def failed_login(self, account: str) -> None:
+        """Count a wrong password in the account's row of failures."""
+        self.state.draw(f"failures:{_name(account)}", 1, FAILURES, self.clock())
+
+    def succeeded_login(self, account: str, uid: str, address: str) -> None:
+        """End the row of failures, and remember the address as one that the account is used from."""
+        now = self.clock()
+        bucket = f"failures:{_name(account)}"
+        self.state.draw(bucket, -FAILURES.burst, FAILURES, now)
+        key = self._known(uid, address)
+        if self.state.get(Kind.KNOWN_ADDRESS, key, now + KNOWN_ADDRESS_TTL // 2) is None:
+            self.state.put(Kind.KNOWN_ADDRESS, Entry(key, now + KNOWN_ADDRESS_TTL, b"", subject=f"known:{uid}"))
+
+    def check_account(self, account: str, uid: str | None, address: str) -> None:
+        """After 100 failures in a row only an address that was used before may try (S-065, S-067).
+
+        Raises:
+            Throttled: the account is closed to this address.
+        """
+        allowance = self.state.draw(f"failures:{_name(account)}", 0, FAILURES, self.clock())
+        if allowance.allowed:
+            return
+        if uid is None or self.state.get(Kind.KNOWN_ADDRESS, self._known(uid, address), self.clock()) is None:
+            raise Throttled(min(allowance.retry_after, 3600))
+
+    def check_client(self, client_id: str, address: str) -> None:
+        """Before a client's secret is looked at.
+
+        Raises:
+            Throttled: too many wrong secrets of this client from this address.
+        """
+        allowance = self.state.draw(f"client:{_name(client_id)}:{network(address)}", 0, CLIENT, self.clock())
+        if not allowance.allowed:
+            raise Throttled(allowance.retry_after)
+
+    def failed_client(self, client_id: str, address: str) -> None:
+        """Charge a wrong secret."""
+        self.state.draw(f"client:{_name(client_id)}:{network(address)}", 1, CLIENT, self.clock())
+
+    def unknown_token(self, address: str) -> None:
+        """Charge a token that nobody has; a valid one is never asked about.
+
+        Raises:
+            Throttled: too many of them from this address.
+        """
+        allowance = self.state.draw(f"auth:{network(address)}", 1, self._auth, self.clock())
+        if not allowance.allowed:
+            raise Throttled(allowance.retry_after)
+
+    @staticmethod
+    def _known(uid: str, address: str) -> bytes:
+        return sha256(f"{uid} {network(address)}".encode()).digest()
+
+
+def _name(text: str) -> str:
+    """A name of bounded length that says nothing in a dump."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

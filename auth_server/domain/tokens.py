@@ -1,0 +1,301 @@
+"""A token's life: record, issue, find, list, revoke. Every kind of token, JWTs too, is kept under its SHA-256."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import orjson
+
+from auth_server.clock import Clock, Random, rfc3339
+from auth_server.domain import credentials
+from auth_server.domain.keys import Keyring
+from auth_server.errors import NotFound
+from auth_server.store.records import Client, Records, StoredToken, User
+from auth_server.store.state import Entry, Index, Keep, Kind, Page, State
+
+TOUCH = 60  # seconds; the last use is written at most once in that time
+NO_LIMIT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What the server knows of a token it gave out. Never the token itself.
+
+    Args:
+        key: SHA-256 of the token, 32 bytes.
+        provider: local, application, client or access_token, as PhotoPrism names them.
+        method: default, session, oauth2 or 2fa.
+        grant_type: password, session, cli, client_credentials.
+        subject: the uid of the person it acts for; None where only a client stands behind it.
+        audience: resources it is meant for; empty for this server itself.
+        kid: the key that signed it; empty unless it is a JWT.
+        idle: seconds it lives without use; 0 for no limit.
+        parent: key of the app password that a session was made with.
+        password_version: of the user when a session was made by password; 0 where that does not matter.
+    """
+
+    key: bytes
+    provider: str
+    method: str
+    grant_type: str
+    created_at: int
+    expires_at: int | None
+    scope: str
+    subject: str | None = None
+    client_id: str | None = None
+    client_name: str = ""
+    audience: tuple[str, ...] = ()
+    jti: str = ""
+    kid: str = ""
+    cnf: Mapping[str, str] | None = None
+    idle: int = 0
+    last_active: int = 0
+    password_version: int = 0
+    parent: bytes | None = None
+    login_address: str = ""
+    address: str = ""
+    user_agent: str = ""
+
+    @property
+    def session_id(self) -> str:
+        """SHA-256 of the token in hex digits."""
+        return self.key.hex()
+
+    @property
+    def ref_id(self) -> str:
+        """The token's short name."""
+        return credentials.ref_id(self.key)
+
+    @property
+    def is_app_password(self) -> bool:
+        return self.provider == "application" and self.method == "default"
+
+    @property
+    def is_client_session(self) -> bool:
+        """Whether a program holds it, and not a person who signed in (photoprism-contract section 2)."""
+        return self.provider in ("client", "application", "access_token")
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether it is kept among the durable records: app passwords, and tokens of the command line."""
+        return self.is_app_password or self.provider == "access_token"
+
+    def expires_in(self, now: int) -> int:
+        """Seconds left; 0 means that it never expires, as PhotoPrism says it."""
+        return 0 if self.expires_at is None else max(self.expires_at - now, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A token that counts now, with the user and the client behind it."""
+
+    token: Token
+    user: User | None
+    client: Client | None
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Token)}
+
+
+def pack(token: Token) -> bytes:
+    """Return the record as JSON without what is default; a later version may add members."""
+    values = {name: value for name, value in _members(token) if value != _DEFAULTS[name]}
+    return orjson.dumps(values)
+
+
+def _members(token: Token) -> Iterator[tuple[str, Any]]:
+    for name in _DEFAULTS:
+        if name not in ("key", "expires_at", "subject", "client_id", "parent"):
+            yield name, getattr(token, name)
+    yield "parent", token.parent.hex() if token.parent else None
+
+
+def unpack(entry: Entry | StoredToken) -> Token:
+    """Return the token of a stored entry."""
+    values = orjson.loads(entry.data)
+    if "audience" in values:
+        values["audience"] = tuple(values["audience"])
+    if "parent" in values:
+        values["parent"] = bytes.fromhex(values["parent"])
+    return Token(key=entry.key, expires_at=entry.expires_at, subject=entry.subject, client_id=entry.client_id, **values)
+
+
+def _entry(token: Token) -> Entry:
+    return Entry(token.key, token.expires_at, pack(token), token.client_id, token.subject, token.parent)
+
+
+def _stored(token: Token) -> StoredToken:
+    return StoredToken(token.key, token.expires_at, pack(token), token.client_id, token.subject)
+
+
+class Tokens:
+    """All tokens of the server."""
+
+    def __init__(self, records: Records, state: State, keyring: Keyring, clock: Clock, random: Random) -> None:
+        self._records, self._state, self._keyring = records, state, keyring
+        self._clock, self._random = clock, random
+
+    # ---- hot path
+    def issue(self, token: Token, keep: Keep | None = None) -> None:
+        """Keep a token that is about to be given out; every worker knows it on return.
+
+        Args:
+            keep: how many tokens with the same client or parent stay alive.
+        """
+        if token.is_durable:
+            self._records.tokens.add(_stored(token))
+        else:
+            self._state.put(Kind.ACCESS_TOKEN, _entry(token), keep=keep)
+
+    def find(self, value: str) -> Living | None:
+        """Return the living token that *value* names.
+
+        Args:
+            value: the token as sent; one without a token's form is refused without a lookup.
+
+        Returns:
+            None if it is unknown, expired, idle for too long or revoked, or if its user, client or signing key no
+            longer counts; the caller cannot tell which (RFC 7662 §2.2).
+
+        Raises:
+            Unavailable: the store did not answer; nothing is known about the token.
+        """
+        if not credentials.is_token(value):
+            return None
+        now, key = self._clock(), credentials.digest(value)
+        token: Token | None = None
+        if len(value) != credentials.APP_PASSWORD_LENGTH:
+            entry = self._state.get(Kind.ACCESS_TOKEN, key, now)
+            token = unpack(entry) if entry else None
+        if token is None and len(value) <= credentials.ACCESS_TOKEN_LENGTH:
+            token = self._durable(key, now)
+        return self.living(token, now) if token else None
+
+    def living(self, token: Token, now: int) -> Living | None:
+        """Return the token with its user and client if all of them still count."""
+        user = client = None
+        if token.idle and token.last_active + token.idle <= now:
+            return None
+        if token.kid and not self._keyring.verifies(token.kid):
+            return None
+        if token.client_id is not None:
+            client = self._records.clients.get(token.client_id)
+            if client is None or not client.enabled or client.created_at > token.created_at:
+                return None
+        if token.subject is not None:
+            user = self._records.users.get(token.subject)
+            if user is None or not user.enabled:
+                return None
+            if token.password_version and token.password_version != user.password_version:
+                return None
+        return Living(token, user, client)
+
+    # ---- use
+    def touch(self, token: Token, address: str) -> Token:
+        """Note that a token was used, at most once in 60 seconds; return it as it stands now."""
+        now = self._clock()
+        if now - token.last_active < TOUCH:
+            return token
+        used = replace(token, last_active=now, address=address)
+        if token.is_durable:
+            self._records.tokens.change(_stored(token), _stored(used))
+        else:
+            self._state.swap(Kind.ACCESS_TOKEN, _entry(token), _entry(used))
+        return used
+
+    # ---- administration
+    def by_identifier(self, identifier: str) -> Token:
+        """Return the token that a ref id, a session id (64 hex digits) or the token itself names.
+
+        Raises:
+            NotFound: none, or a ref id that two tokens share.
+        """
+        now = self._clock()
+        if credentials.SESSION_ID(identifier):
+            found = self._with_prefix(identifier, now)
+        elif prefix := credentials.ref_id_prefix(identifier):
+            found = [token for token in self._with_prefix(prefix, now) if token.ref_id == identifier]
+        elif credentials.is_token(identifier):
+            found = self._with_prefix(credentials.digest(identifier).hex(), now)
+        else:
+            found = []
+        if len(found) != 1:
+            raise NotFound("no token has that ref id, session id or value; see: auth-server auth ls")
+        return found[0]
+
+    def page(self, page: Page) -> Sequence[Token]:
+        """Return durable tokens and then the others, each newest first."""
+        now = self._clock()
+        durable = [unpack(stored) for stored in self._records.tokens.find(Page(page.limit + page.offset))]
+        shown = durable[page.offset : page.offset + page.limit]
+        rest = Page(page.limit - len(shown), max(0, page.offset - len(durable)))
+        if rest.limit > 0:
+            found = self._state.find(Kind.ACCESS_TOKEN, Index.ALL, "", rest, now)
+            shown += [unpack(entry) for entry in found]
+        return shown
+
+    def of_user(self, uid: str, page: Page) -> Sequence[Token]:
+        """Return a user's app passwords, newest first."""
+        return [unpack(stored) for stored in self._records.tokens.find(page, subject=uid)]
+
+    def revoke(self, token: Token) -> None:
+        """End a token and every session made with it; dead everywhere, durably, on return."""
+        if token.is_durable:
+            self._records.tokens.remove(key=token.key)
+        self._state.revoke(Index.KEY, token.key.hex())
+        if token.is_durable:
+            self._state.revoke(Index.FAMILY, token.key.hex())
+
+    def revoke_user(self, uid: str) -> None:
+        """End everything that a user holds."""
+        self._records.tokens.remove(subject=uid)
+        self._state.revoke(Index.SUBJECT, uid)
+
+    def revoke_client(self, client_id: str) -> None:
+        """End every token of a client."""
+        self._state.revoke(Index.CLIENT, client_id)
+
+    def revoke_all(self) -> int:
+        """End every session and token; return how many there were."""
+        return self._records.tokens.clear() + self._state.revoke(Index.ALL, "")
+
+    def still_there(self, token: Token) -> bool:
+        """Tell whether a durable token has not been removed meanwhile; asked after a session was made with it."""
+        return self._durable(token.key, self._clock()) is not None
+
+    def _durable(self, key: bytes, now: int) -> Token | None:
+        stored = self._records.tokens.get(key)
+        if stored is None or (stored.expires_at is not None and stored.expires_at <= now):
+            return None
+        return unpack(stored)
+
+    def _with_prefix(self, prefix: str, now: int) -> list[Token]:
+        entries = self._state.find(Kind.ACCESS_TOKEN, Index.KEY, prefix, Page(16), now)
+        stored = self._records.tokens.find(Page(16), key_prefix=prefix)
+        found: list[Entry | StoredToken] = [*stored, *entries]
+        return [unpack(one) for one in found]
+
+
+def described(living: Living) -> dict[str, Any]:
+    """Return a token as it is shown: the ref id in place of the token itself, which nobody has any more."""
+    token = living.token
+    return {
+        "id": token.ref_id,
+        "session_id": token.session_id,
+        "uid": token.subject,
+        "username": living.user.name if living.user else None,
+        "provider": token.provider,
+        "method": token.method,
+        "grant_type": token.grant_type,
+        "client_id": token.client_id,
+        "client_name": token.client_name or None,
+        "scope": token.scope,
+        "audience": list(token.audience),
+        "kid": token.kid or None,
+        "login_ip": token.login_address or None,
+        "client_ip": token.address or None,
+        "user_agent": token.user_agent or None,
+        "last_active": rfc3339(token.last_active or None),
+        "created_at": rfc3339(token.created_at),
+        "expires_at": rfc3339(token.expires_at),
+    }

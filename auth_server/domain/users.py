@@ -1,0 +1,214 @@
+"""Accounts of people: the rules for names and changes. What takes rights away ends all they hold at once."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from auth_server.clock import Clock, Random, rfc3339
+from auth_server.domain import credentials, roles
+from auth_server.domain.passwords import Passwords, check_new
+from auth_server.domain.tokens import Tokens
+from auth_server.errors import Conflict, InvalidInput, NotFound
+from auth_server.store.records import Records, User
+from auth_server.store.state import Page
+
+_DROPPED = re.compile(r"[\x00-\x1f\x7f\"'()#&$,+=`~?|*/:;<>{}]")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,185}").fullmatch
+MAX_NAME = 255
+_REGISTERED_CLAIMS = frozenset(
+    [
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "nbf",
+        "jti",
+        "auth_time",
+        "nonce",
+        "acr",
+        "amr",
+        "azp",
+        "at_hash",
+        "c_hash",
+        "s_hash",
+        "sid",
+    ]
+)
+
+
+def clean_name(name: str) -> str:
+    """Return a user name as it is compared: trimmed, lowercase, without characters that need quoting."""
+    return _DROPPED.sub("", name.strip().lower())
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What to change in an account; None leaves a value as it is."""
+
+    email: str | None = None
+    email_verified: bool | None = None
+    display_name: str | None = None
+    role: str | None = None
+    claims: Mapping[str, Any] | None = None
+    enabled: bool | None = None
+    password: str | None = None
+
+
+class Users:
+    """Accounts, and every rule about them."""
+
+    def __init__(self, records: Records, tokens: Tokens, passwords: Passwords, clock: Clock, random: Random) -> None:
+        self._records, self._tokens, self._passwords = records, tokens, passwords
+        self._clock, self._random = clock, random
+
+    def add(
+        self, name: str, password: str, changes: Changes, *, super_admin: bool = False, must_change: bool = False
+    ) -> User:
+        """Create an account.
+
+        Args:
+            name: 1 to 255 characters; kept trimmed and in lower case.
+            password: 8 to 256 characters; only its hash is kept.
+            must_change: whether the pages ask for a new password at the first login.
+
+        Raises:
+            InvalidInput: a value has not the right form.
+            Conflict: the name is taken by a user or a client.
+        """
+        cleaned = self._check_name(name)
+        text = check_new(password)
+        self._check_differs(cleaned, text)
+        now = self._clock()
+        user = User(
+            uid=credentials.new_uid(self._random, "u", now),
+            name=cleaned,
+            role=roles.USER,
+            created_at=now,
+            updated_at=now,
+            super_admin=super_admin,
+            must_change_password=must_change,
+        )
+        user = self._changed(user, replace(changes, password=None))
+        return self._records.users.add(replace(user, password_hash=self._passwords.hash(text)))
+
+    def find(self, name: str) -> User:
+        """Return the account with this name or uid.
+
+        Raises:
+            NotFound: there is none.
+        """
+        user = self._records.users.by_name(clean_name(name)) or self._records.users.get(name)
+        if user is None:
+            raise NotFound(f"there is no user {name!r}; see: auth-server users ls")
+        return user
+
+    def change(self, uid: str, changes: Changes) -> User:
+        """Change an account. A new password, role or the end of its right to log in ends its sessions at once.
+
+        Raises:
+            InvalidInput: a value has not the right form.
+            NotFound: the account is gone.
+        """
+        hashed = ""
+        if changes.password is not None:
+            text = check_new(changes.password)
+            current = self._records.users.get(uid)
+            if current is not None:
+                self._check_differs(current.name, text)
+            hashed = self._passwords.hash(text)
+
+        def apply(user: User) -> User:
+            changed = self._changed(user, changes)
+            if hashed:
+                changed = replace(changed, password_hash=hashed, must_change_password=False)
+            if hashed or (changes.role is not None and changes.role != user.role):
+                changed = replace(changed, password_version=user.password_version + 1)
+            return replace(changed, updated_at=self._clock())
+
+        user = self._records.users.change(uid, apply)
+        if changes.enabled is False:
+            self._tokens.revoke_user(uid)
+        return user
+
+    def update(self, uid: str, function: Callable[[User], User]) -> User:
+        """Change what no rule guards: a better hash, the time of the last login."""
+        return self._records.users.change(uid, function)
+
+    def remove(self, uid: str) -> None:
+        """Remove an account with all it holds; the name may be given again, to another uid (S-130).
+
+        Raises:
+            NotFound: there is none.
+        """
+        if not self._records.users.remove(uid):
+            raise NotFound(f"there is no user {uid!r}")
+        self._tokens.revoke_user(uid)
+
+    def page(self, search: str, page: Page) -> Sequence[User]:
+        """Return accounts by name; *search* is a prefix of name, uid or email."""
+        return self._records.users.page(search, page)
+
+    def any(self) -> bool:
+        """Tell whether there is an account at all."""
+        return bool(self._records.users.page("", Page(1)))
+
+    def _check_name(self, name: str) -> str:
+        cleaned = clean_name(name)
+        if not cleaned or len(cleaned.encode("utf-8", "replace")) > MAX_NAME or not cleaned.isprintable():
+            raise InvalidInput("name", f"must have 1 to {MAX_NAME} printable characters")
+        if cleaned == "visitor" or re.fullmatch(r"[cu][0-9a-z]{15}", cleaned):
+            raise InvalidInput("name", "is reserved, or looks like an id; choose another one")
+        if self._records.users.by_name(cleaned) is not None:
+            raise Conflict(f"there is a user {cleaned!r} already; change it with: auth-server users mod {cleaned}")
+        return cleaned
+
+    @staticmethod
+    def _check_differs(name: str, password: str) -> None:
+        if password.lower() == name:  # S-074
+            raise InvalidInput("password", "must not be the user name")
+
+    def _changed(self, user: User, changes: Changes) -> User:
+        if changes.email is not None:
+            if changes.email and not _EMAIL(changes.email):
+                raise InvalidInput("email", "must look like name@example.org")
+            verified = user.email_verified and changes.email == user.email
+            user = replace(user, email=changes.email, email_verified=verified)
+        if changes.email_verified is not None:
+            user = replace(user, email_verified=changes.email_verified)
+        if changes.display_name is not None:
+            if len(changes.display_name) > MAX_NAME or any(ord(c) < 32 for c in changes.display_name):
+                raise InvalidInput("display-name", f"must have at most {MAX_NAME} characters on one line")
+            user = replace(user, display_name=changes.display_name)
+        if changes.role is not None:
+            if changes.role not in roles.USER_ROLES:
+                raise InvalidInput("role", f"{changes.role} is not one of {', '.join(roles.USER_ROLES)}")
+            user = replace(user, role=changes.role)
+        if changes.claims is not None:
+            for name in changes.claims:
+                if name in _REGISTERED_CLAIMS:
+                    raise InvalidInput("claim", f"{name} is set by the server itself; choose another name")
+            user = replace(user, claims=dict(changes.claims))
+        if changes.enabled is not None:
+            user = replace(user, enabled=changes.enabled)
+        return user
+
+
+def described(user: User) -> dict[str, Any]:
+    """Return an account as it is shown; nothing of its password."""
+    return {
+        "uid": user.uid,
+        "name": user.name,
+        "email": user.email or None,
+        "email_verified": user.email_verified,
+        "display_name": user.display_name or None,
+        "role": user.role,
+        "super_admin": user.super_admin,
+        "enabled": user.enabled,
+        "claims": dict(user.claims),
+        "must_change_password": user.must_change_password,
+        "login_at": rfc3339(user.login_at),
+        "created_at": rfc3339(user.created_at),
+        "updated_at": rfc3339(user.updated_at),
+    }

@@ -1,0 +1,1 @@
+"""What the HTTP world sees: bytes in, bytes out. The only package that knows Flask."""

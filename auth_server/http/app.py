@@ -1,0 +1,120 @@
+"""The Flask application: a view for each endpoint, errors in the form of their surface, Flask-SQLAlchemy."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from flask import Response as FlaskResponse
+from flask import request as flask_request
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from auth_server.http import headers
+from auth_server.http.endpoints import every_endpoint
+from auth_server.http.errors import HttpError, render
+from auth_server.http.exchange import Exchange
+from auth_server.http.lane import Application, Lane
+from auth_server.logs import AccessLog
+from auth_server.protocol.feature import Endpoint, Operation, Surface
+from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.server import Server
+from auth_server.store.tables import metadata
+
+WELL_KNOWN = "/.well-known/"
+
+
+class Database(SQLAlchemy):
+    """Flask-SQLAlchemy over the tables and the engine that the rest of the server uses; for admin lists."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(metadata=metadata)
+        self._engine = engine
+
+    def _make_engine(self, bind_key: str | None, options: dict[str, Any], app: Flask) -> Engine:
+        return self._engine
+
+
+def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Application:
+    """Return the WSGI application.
+
+    Args:
+        engine: of the durable records.
+        lane: whether the hot paths go around Flask; off in some tests.
+    """
+    settings = server.settings
+    exchange = Exchange(server, AccessLog(json=settings.logs_json, enabled=settings.log_level in ("debug", "info")))
+    app = Flask("auth_server", static_folder=None)
+    app.config.update(SQLALCHEMY_DATABASE_URI=settings.database, MAX_CONTENT_LENGTH=settings.max_body)
+    app.url_map.redirect_defaults = False
+    app.url_map.merge_slashes = False
+    Database(engine).init_app(app)
+    routes: dict[tuple[str, str], tuple[Endpoint, Operation]] = {}
+    for endpoint in every_endpoint(server.features):
+        for path in mount_points(endpoint.path, settings.issuer_path):
+            methods = [operation.method for operation in endpoint.operations]
+            app.add_url_rule(
+                path,
+                f"{endpoint.path} at {path}",
+                _view(exchange, endpoint),
+                methods=[*methods, "OPTIONS"],
+                strict_slashes=False if endpoint.path.endswith("/") else None,
+                provide_automatic_options=False,
+            )
+            if endpoint.lane and lane:
+                routes.update({(operation.method, path): (endpoint, operation) for operation in endpoint.operations})
+    app.register_error_handler(HTTPException, lambda error: _refusal(exchange, settings.issuer_path, error))
+    return Lane(routes, exchange, app)
+
+
+def mount_points(path: str, issuer_path: str) -> list[str]:
+    """Return where an endpoint is reached: below the issuer's path, and documents also as RFC 8414 §3.1 has it."""
+    mounted = [issuer_path + path]
+    if issuer_path and path.startswith(WELL_KNOWN):
+        mounted.append(path + issuer_path)
+    return mounted
+
+
+def _view(exchange: Exchange, endpoint: Endpoint) -> Callable[..., FlaskResponse]:
+    by_method = {operation.method: operation for operation in endpoint.operations}
+
+    def view(**arguments: str) -> FlaskResponse:
+        environ, method = flask_request.environ, flask_request.method
+        if method == "OPTIONS":
+            started = time.perf_counter()
+            asked = Request(environ, method, endpoint.path, "")
+            server = exchange.server
+            answer = headers.preflight(asked, endpoint, server.clients, server.settings.cors_origins)
+            return _flask(exchange.finish(environ, endpoint, answer, started))
+        operation = by_method["GET" if method == "HEAD" else method]
+        return _flask(exchange.run(environ, endpoint, operation, arguments))
+
+    return view
+
+
+def _refusal(exchange: Exchange, issuer_path: str, error: HTTPException) -> FlaskResponse:
+    """What Flask itself refuses: unknown paths, wrong methods."""
+    environ = flask_request.environ
+    own: tuple[tuple[str, str], ...] = ()
+    if isinstance(error, MethodNotAllowed):
+        own = (("Allow", ", ".join(sorted(error.valid_methods or ()))),)
+    text = {404: "Not found", 405: "Method not allowed"}.get(error.code or 500, error.name)
+    problem = HttpError(error.code or 500, text, own)
+    surface = surface_of(environ.get("PATH_INFO", "").removeprefix(issuer_path))
+    return _flask(exchange.finish(environ, None, render(problem, surface), time.perf_counter()))
+
+
+def surface_of(path: str) -> Surface:
+    """Return how errors look at a path that no endpoint has."""
+    if path.startswith("/api/v1/oauth"):
+        return Surface.OAUTH
+    if path.startswith("/api/v1/admin"):
+        return Surface.PROBLEM
+    if path.startswith(("/api", "/metrics", WELL_KNOWN)):
+        return Surface.PHOTOPRISM
+    return Surface.PAGE
+
+
+def _flask(response: Response) -> FlaskResponse:
+    return FlaskResponse(response.body, response.status, list(response.headers))

@@ -1,0 +1,16 @@
+"""Every URL of the server, in one place: for the router, and for the document that describes them."""
+
+from collections.abc import Iterable
+
+from auth_server.http import operations
+from auth_server.http.admin import keys
+from auth_server.http.documentation import Documentation
+from auth_server.protocol.feature import Endpoint, Feature
+
+OWN = (*operations.ENDPOINTS, *keys.ENDPOINTS)
+
+
+def every_endpoint(features: Iterable[Feature]) -> tuple[Endpoint, ...]:
+    """Return the endpoints of *features*, the server's own, and those that describe all of them."""
+    described = (*(endpoint for feature in features for endpoint in feature.endpoints), *OWN)
+    return (*described, *Documentation(described).endpoints)

@@ -1,0 +1,77 @@
+"""One exchange, for the lane and for Flask: read, run, render errors, add headers, count, log."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from auth_server.errors import AuthServerError
+from auth_server.http import headers, incoming
+from auth_server.http.errors import Bug, render
+from auth_server.logs import AccessLog
+from auth_server.protocol.feature import Cors, Endpoint, Operation
+from auth_server.protocol.messages import Headers, Request, Response
+from auth_server.protocol.server import Server
+
+log = logging.getLogger("auth_server.http")
+_NO_ARGUMENTS: Mapping[str, str] = {}
+
+
+class Exchange:
+    """Runs operations of endpoints.
+
+    Args:
+        access: writes one line a request.
+    """
+
+    def __init__(self, server: Server, access: AccessLog) -> None:
+        self.server, self._access = server, access
+        self._common: dict[str, Headers] = {}
+
+    def run(
+        self,
+        environ: Mapping[str, Any],
+        endpoint: Endpoint,
+        operation: Operation,
+        arguments: Mapping[str, str] = _NO_ARGUMENTS,
+    ) -> Response:
+        """Return the whole answer to a request; whatever happens, there is one."""
+        started = time.perf_counter()
+        server = self.server
+        request: Request | None = None
+        try:
+            request = incoming.read(environ, endpoint, operation, server.settings, arguments)
+            response = operation.respond(request, server)
+        except AuthServerError as error:
+            response = render(error, endpoint.surface)
+        except Exception:  # a bug: the log has it all, the answer nothing
+            request_id = server.random(8).hex()
+            log.exception("request %s failed", request_id)
+            response = render(Bug(request_id), endpoint.surface)
+        extra: Headers = ()
+        if endpoint.cors is Cors.CLIENTS:
+            asked = request or Request(environ, environ["REQUEST_METHOD"], endpoint.path, "")
+            extra = headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
+        return self.finish(environ, endpoint, response, started, request.actor if request else "", extra)
+
+    def finish(
+        self,
+        environ: Mapping[str, Any],
+        endpoint: Endpoint | None,
+        response: Response,
+        started: float,
+        actor: str = "",
+        extra: Headers = (),
+    ) -> Response:
+        """Add the headers that every answer has, count and log."""
+        method = environ["REQUEST_METHOD"]
+        path = endpoint.path if endpoint else "unknown"
+        common = self._common.get(path)
+        if common is None:
+            common = self._common[path] = headers.common(self.server.issuer, endpoint)
+        response.headers = response.headers + extra + common
+        seconds = time.perf_counter() - started
+        self.server.metrics.answered(path, method, response.status, seconds)
+        address = incoming.peer_address(environ, self.server.settings.proxies)
+        self._access.write(method, path, response.status, seconds, address, actor)
+        return response

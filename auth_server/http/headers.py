@@ -1,0 +1,56 @@
+"""Headers on every answer: security, caching, CORS."""
+
+from auth_server.domain.clients import Clients
+from auth_server.protocol.feature import Cors, Endpoint
+from auth_server.protocol.messages import Headers, Request, Response
+
+SECURITY: Headers = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Robots-Tag", "noindex, nofollow"),
+)
+POLICY = "default-src 'none'; frame-ancestors 'none'"
+NO_STORE: Headers = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
+HSTS: Headers = (("Strict-Transport-Security", "max-age=31536000"),)
+EXPOSED = "ETag, Retry-After, WWW-Authenticate"
+
+
+def common(issuer: str, endpoint: Endpoint | None) -> Headers:
+    """Return the headers that do not depend on the request."""
+    policy = (endpoint and endpoint.policy) or POLICY
+    headers = (*SECURITY, ("Content-Security-Policy", policy)) + (HSTS if issuer.startswith("https:") else ())
+    if endpoint is None or not endpoint.cacheable:
+        headers += NO_STORE
+    if endpoint is not None and endpoint.cors is Cors.ANY:
+        headers += (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", EXPOSED))
+    return headers
+
+
+def cors(request: Request, endpoint: Endpoint, clients: Clients, extra: list[str]) -> Headers:
+    """Return the CORS headers for a page of a registered public client; never with credentials (S-148).
+
+    Args:
+        extra: origins from the settings.
+    """
+    origin = request.header("ORIGIN")
+    if endpoint.cors is not Cors.CLIENTS:
+        return ()
+    vary = ("Vary", "Origin")
+    if not origin or origin == "null" or (origin not in extra and origin not in clients.public_origins()):
+        return (vary,)
+    return (("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", EXPOSED), vary)
+
+
+def preflight(request: Request, endpoint: Endpoint, clients: Clients, extra: list[str]) -> Response:
+    """Answer OPTIONS: what a page of another origin may send."""
+    methods = ", ".join(sorted({operation.method for operation in endpoint.operations} | {"OPTIONS"}))
+    allowed = cors(request, endpoint, clients, extra)
+    headers: Headers = (("Allow", methods), *allowed)
+    if endpoint.cors is Cors.ANY or len(allowed) > 1:
+        headers += (
+            ("Access-Control-Allow-Methods", methods),
+            ("Access-Control-Allow-Headers", "Authorization, X-Auth-Token, Content-Type, If-None-Match"),
+            ("Access-Control-Max-Age", "3600"),
+        )
+    return Response(204, b"", headers)

@@ -1,0 +1,268 @@
+"""Reading a request: sizes, types, duplicates, and who the peer is. The same for the lane and for Flask."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from auth_server.errors import InvalidInput
+from auth_server.http.errors import HttpError
+from auth_server.protocol.errors import InvalidRequest
+from auth_server.protocol.feature import Body, Endpoint, Operation, Surface
+from auth_server.protocol.messages import Request
+from auth_server.settings import Network, Settings
+
+MAX_FIELDS = 100
+MAY_REPEAT = frozenset(("resource", "audience"))  # RFC 8707 §2, RFC 8693 §2.1
+_FORM, _MULTIPART, _JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
+
+
+def read(
+    environ: Mapping[str, Any],
+    endpoint: Endpoint,
+    operation: Operation,
+    settings: Settings,
+    arguments: Mapping[str, str],
+) -> Request:
+    """Return the request as protocol code takes it.
+
+    Raises:
+        HttpError: 413 or 415.
+        InvalidRequest: a query string where none belongs, a repeated or unreadable parameter.
+        InvalidInput: a body that is no JSON object.
+    """
+    request = Request(
+        environ, environ["REQUEST_METHOD"], endpoint.path, peer_address(environ, settings.proxies), arguments=arguments
+    )
+    query = environ.get("QUERY_STRING", "")
+    if operation.query:
+        request.query = _query(query, operation)
+    elif query and endpoint.surface is Surface.OAUTH and request.method == "POST":  # RFC 6749 §3.2 (S-010)
+        raise InvalidRequest("Parameters belong into the body, not into the query string")
+    if endpoint.body is not Body.NONE and request.method not in ("GET", "HEAD", "OPTIONS"):
+        _read_body(request, endpoint.body, environ, settings.max_body)
+    return request
+
+
+def _read_body(request: Request, accepted: Body, environ: Mapping[str, Any], limit: int) -> None:
+    body = read_bytes(environ, limit)
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise HttpError(415, "A request body must not be compressed")
+    if accepted is Body.ANY_JSON:
+        request.json = _object(body) if body else None
+        return
+    kind, _, parameters = environ.get("CONTENT_TYPE", "").partition(";")
+    kind = kind.strip().lower()
+    charset = parameters.partition("charset=")[2].strip(' "').lower()
+    if charset not in ("", "utf-8", "us-ascii") and kind != _MULTIPART:
+        raise HttpError(415, "The body must be UTF-8")
+    if kind == _JSON and accepted is not Body.FORM:
+        if accepted is Body.JSON:
+            request.json = _object(body) if body else None
+        elif body:
+            request.form = _texts(_object(body))
+    elif accepted is Body.JSON:
+        if body:
+            raise HttpError(415, f"The body must be {_JSON}")
+    elif kind == _FORM or not kind:
+        request.form, request.lists = parse_form(body)
+    elif kind == _MULTIPART:
+        request.form, request.lists = _multipart(environ, body)
+    elif body or accepted is Body.FORM:
+        types = _FORM if accepted is Body.FORM else f"{_FORM} or {_JSON}"
+        raise HttpError(415, f"The body must be {types}")
+
+
+def read_bytes(environ: Mapping[str, Any], limit: int) -> bytes:
+    """Return the body.
+
+    Args:
+        limit: bytes at most.
+
+    Raises:
+        HttpError: 413, it is longer; 400, it ended early.
+    """
+    declared = environ.get("CONTENT_LENGTH") or ""
+    if declared:
+        length = int(declared) if declared.isdigit() else -1
+        if length < 0:
+            raise HttpError(400, "Content-Length is malformed")
+        if length > limit:
+            raise HttpError(413, f"The body must have at most {limit} bytes")
+        body: bytes = environ["wsgi.input"].read(length) if length else b""
+        if len(body) < length:
+            raise HttpError(400, "The body ended early")
+        return body
+    if "chunked" not in environ.get("HTTP_TRANSFER_ENCODING", "").lower() and not environ.get("wsgi.input_terminated"):
+        return b""
+    body = environ["wsgi.input"].read(limit + 1)
+    if len(body) > limit:
+        raise HttpError(413, f"The body must have at most {limit} bytes")
+    return body
+
+
+def parse_form(body: bytes) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return a form's parameters, and the lists of those that may repeat.
+
+    Raises:
+        InvalidRequest: not UTF-8, too many parameters, one repeated, control characters.
+    """
+    try:
+        text = body.decode("utf-8")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise InvalidRequest("The form cannot be read") from None
+    return _without_repeats(pairs)
+
+
+def _without_repeats(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    form = dict(pairs)
+    lists: dict[str, list[str]] = {}
+    if len(form) != len(pairs):  # RFC 6749 §3.2: parameters must not be included more than once (S-011)
+        names = [name for name, _ in pairs]
+        if any(names.count(name) > 1 for name in form if name not in MAY_REPEAT):
+            raise InvalidRequest("A parameter is repeated")
+    for name in MAY_REPEAT & form.keys():
+        lists[name] = [value for other, value in pairs if other == name]
+    _refuse_control(form)
+    return form, lists
+
+
+def _refuse_control(form: Mapping[str, str]) -> None:
+    for value in form.values():
+        if "\0" in value:
+            raise InvalidRequest("A parameter holds a null character")
+
+
+def _multipart(environ: Mapping[str, Any], body: bytes) -> tuple[dict[str, str], dict[str, list[str]]]:
+    from io import BytesIO
+
+    from werkzeug.exceptions import HTTPException
+    from werkzeug.formparser import FormDataParser
+
+    parser = FormDataParser(max_form_memory_size=len(body), max_form_parts=MAX_FIELDS, silent=False)
+    options = dict(part.strip().split("=", 1) for part in environ["CONTENT_TYPE"].split(";")[1:] if "=" in part)
+    options = {name.lower(): value.strip('"') for name, value in options.items()}
+    try:
+        _, form, files = parser.parse(BytesIO(body), _MULTIPART, len(body), options)
+    except (ValueError, HTTPException):
+        raise InvalidRequest("The form cannot be read") from None
+    if files:
+        raise InvalidRequest("A form with files is not taken")
+    return _without_repeats(list(form.items(multi=True)))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body.
+
+    Raises:
+        InvalidInput: no UTF-8, no JSON, no object, a member twice, a null character.
+    """
+    try:
+        value = orjson.loads(body)  # refuses other encodings, lone surrogates, NaN and depth
+    except orjson.JSONDecodeError:
+        raise InvalidInput("body", "is no JSON in UTF-8") from None
+    if not isinstance(value, dict):
+        raise InvalidInput("body", "must be a JSON object")
+    if body.count(b'":') + body.count(b'" :') > len(value):
+        _refuse_repeats(body)
+    return value
+
+
+def _refuse_repeats(body: bytes) -> None:
+    import json
+
+    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(members)
+        if len(made) != len(members):
+            raise InvalidInput("body", "names a member twice")
+        return made
+
+    try:
+        json.loads(body, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        raise InvalidInput("body", "is no JSON in UTF-8") from None
+
+
+def _texts(members: Mapping[str, Any]) -> dict[str, str]:
+    """JSON members as form parameters: strings and integers; null means absent."""
+    form = {}
+    for name, value in members.items():
+        if isinstance(value, str):
+            form[name] = value
+        elif type(value) is int:
+            form[name] = str(value)
+        elif value is not None:
+            raise InvalidRequest("JSON members must be strings or integers")
+    _refuse_control(form)
+    return form
+
+
+def _query(text: str, operation: Operation) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise InvalidInput("query", "cannot be read") from None
+    known = [(name, value) for name, value in pairs if name in operation.query]
+    if len(dict(known)) != len(known) or any("\0" in value for _, value in known):
+        raise InvalidInput("query", "names a parameter twice, or holds a null character")
+    return dict(known)
+
+
+def peer_address(environ: Mapping[str, Any], proxies: Sequence[Network]) -> str:
+    """Return the address of whoever asks: the peer's, or behind trusted proxies the right-most other one (S-144)."""
+    peer: str = environ.get("REMOTE_ADDR") or "0.0.0.0"
+    if not proxies or not _is_trusted(peer, tuple(proxies)):
+        return peer
+    for hop in reversed(_hops(environ)):
+        address = _plain_address(hop)
+        if address is None:
+            break
+        if not _is_trusted(address, tuple(proxies)):
+            return address
+        peer = address
+    return peer
+
+
+def is_forwarded(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request came through a proxy, by any header that says so."""
+    return any(
+        name in environ for name in ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST")
+    ) or any(name.startswith("HTTP_X_FORWARDED") for name in environ)
+
+
+def _hops(environ: Mapping[str, Any]) -> list[str]:
+    """The addresses that proxies noted, left to right: RFC 7239, else X-Forwarded-For."""
+    forwarded = environ.get("HTTP_FORWARDED")
+    if forwarded is None:
+        return [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+    hops = []
+    for element in forwarded.split(","):
+        pairs = dict(pair.strip().lower().partition("=")[::2] for pair in element.split(";") if "=" in pair)
+        hops.append(pairs.get("for", "").strip('"'))
+    return hops
+
+
+@lru_cache(4096)
+def _plain_address(text: str) -> str | None:
+    """An address without port and brackets; None for anything that is none."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+@lru_cache(4096)
+def _is_trusted(address: str, proxies: tuple[Network, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed.version == network.version and parsed in network for network in proxies)

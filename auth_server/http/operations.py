@@ -1,0 +1,81 @@
+"""Endpoints for those who run the server: liveness, readiness, metrics."""
+
+from auth_server.errors import Forbidden, Unavailable
+from auth_server.http.incoming import is_forwarded
+from auth_server.protocol import bearer
+from auth_server.protocol.feature import Endpoint, Operation, Surface
+from auth_server.protocol.messages import Request, Response, json_response
+from auth_server.protocol.server import Server
+from auth_server.settings import is_loopback
+
+METRICS_TYPE = ("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+
+
+def livez(request: Request, server: Server) -> Response:
+    """Tell that the process answers."""
+    return json_response({"status": "ok"})
+
+
+def readyz(request: Request, server: Server) -> Response:
+    """Tell whether the stores answer."""
+    try:
+        server.records.check()
+        server.state.check()
+    except Unavailable as error:
+        return json_response({"status": "unavailable"}, 503, (("Retry-After", str(error.retry_after)),))
+    return json_response({"status": "ok"})
+
+
+def metrics_for_token(request: Request, server: Server) -> Response:
+    """Return the metrics to a token of scope `metrics`."""
+    living = bearer.authorize(request, server, "metrics", "access_all")
+    if not living.token.scope and not living.token.is_client_session and living.user is None:
+        raise Forbidden(bearer.DENIED)
+    return Response(200, server.metrics.render(), (METRICS_TYPE,))
+
+
+def metrics(request: Request, server: Server) -> Response:
+    """Return the metrics to a program on this machine, or to a token of scope `metrics` (S-154)."""
+    behind_proxy = is_forwarded(request.environ)
+    trusted_hop = request.address != request.environ.get("REMOTE_ADDR")
+    if is_loopback(request.address) and (not behind_proxy or trusted_hop) and bearer.presented(request) is None:
+        return Response(200, server.metrics.render(), (METRICS_TYPE,))
+    return metrics_for_token(request, server)
+
+
+_OK = {"type": "object", "properties": {"status": {"type": "string"}}}
+_TEXT = {200: "Prometheus' text format."}
+_HEALTH = {200: ("Yes.", _OK), 503: ("No.", _OK)}
+
+
+def _endpoint(path: str, operation: Operation, surface: Surface = Surface.PHOTOPRISM) -> Endpoint:
+    return Endpoint(path, surface=surface, tag="Operations", operations=(operation,))
+
+
+ENDPOINTS = (
+    _endpoint("/livez", Operation("GET", livez, "Does the process answer?", responses=_HEALTH)),
+    _endpoint("/readyz", Operation("GET", readyz, "Do the stores answer?", responses=_HEALTH)),
+    _endpoint(
+        "/metrics",
+        Operation(
+            "GET",
+            metrics,
+            "Metrics for Prometheus",
+            "Programs on the server's own machine need no token.",
+            responses=_TEXT,
+            security=("bearer", "optional"),
+            produces="text/plain",
+        ),
+    ),
+    _endpoint(
+        "/api/v1/metrics",
+        Operation(
+            "GET",
+            metrics_for_token,
+            "Metrics for Prometheus",
+            responses=_TEXT,
+            security=("bearer",),
+            produces="text/plain",
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What the specifications say: no Flask, no SQL, no Redis."""

@@ -1,0 +1,1 @@
+"""Protocol modules that have a URL."""

@@ -1,0 +1,131 @@
+"""Discovery: RFC 8414 and OpenID Connect Discovery 1.0, generated from the features that are switched on."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+
+from auth_server.domain.scopes import ADMIN
+from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Schema, Surface
+from auth_server.protocol.messages import JSON_TYPE, Request, Response
+from auth_server.protocol.server import Server
+
+SCOPES = (
+    "config",
+    "files",
+    "introspect",
+    "logs",
+    "metrics",
+    "photos",
+    "sessions",
+    "settings",
+    "users",
+    "webdav",
+    *ADMIN,
+)
+MAX_AGE = 300  # seconds
+
+
+def document(server: Server, *, openid: bool) -> dict[str, Any]:
+    """Return the metadata: lists of several features are united and sorted, other members have one owner.
+
+    Raises:
+        ValueError: two features declare one member, or the document breaks RFC 8414.
+    """
+    merged: dict[str, Any] = {"issuer": server.issuer}
+    for feature in server.features:
+        _merge(merged, feature.metadata(server), feature.name)
+        if openid:
+            _merge(merged, feature.openid_metadata(server), feature.name)
+    filled = {name: value for name, value in sorted(merged.items()) if value not in ("", [], None)}
+    if not openid:
+        checked = AuthorizationServerMetadata({"response_types_supported": [], **filled})
+        if filled["issuer"].startswith("https://"):
+            checked.validate()  # type: ignore[no-untyped-call]
+    return filled
+
+
+def _merge(merged: dict[str, Any], members: Mapping[str, Any], feature: str) -> None:
+    for name, value in members.items():
+        if isinstance(value, list | tuple):
+            merged[name] = sorted({*merged.get(name, ()), *value})
+        elif name in merged:
+            raise ValueError(f"{feature} declares {name} a second time")
+        else:
+            merged[name] = value
+
+
+def cached(request: Request, body: bytes, max_age: int, kind: tuple[str, str] = JSON_TYPE) -> Response:
+    """Return a document that anybody may keep for a while; 304 to those who have it (RFC 9110 §13.1.2)."""
+    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    headers = (kind, ("ETag", etag), ("Cache-Control", f"public, max-age={max_age}"))
+    asked = request.header("IF_NONE_MATCH")
+    if asked and (asked == "*" or etag in [part.strip().removeprefix("W/") for part in asked.split(",")]):
+        return Response(304, b"", headers[1:])
+    return Response(200, body, headers)
+
+
+def respond_oauth(request: Request, server: Server) -> Response:
+    """Return RFC 8414's document."""
+    return cached(request, _rendered(server, openid=False), MAX_AGE)
+
+
+def respond_openid(request: Request, server: Server) -> Response:
+    """Return OpenID Connect Discovery's document, with what is there of it."""
+    return cached(request, _rendered(server, openid=True), MAX_AGE)
+
+
+_documents: dict[tuple[int, bool], bytes] = {}
+
+
+def _rendered(server: Server, *, openid: bool) -> bytes:
+    """The document's bytes: what it says is fixed when the server is assembled."""
+    key = (id(server), openid)
+    if key not in _documents:
+        _documents[key] = orjson.dumps(document(server, openid=openid))
+    return _documents[key]
+
+
+def _metadata(server: Server) -> dict[str, object]:
+    return {
+        "scopes_supported": list(SCOPES),
+        "grant_types_supported": [grant.grant_type for grant in server.grants.values()],
+        "token_endpoint_auth_methods_supported": list(server.auth_methods),
+    }
+
+
+def _endpoint(path: str, operation: Operation) -> Endpoint:
+    return Endpoint(
+        path,
+        surface=Surface.PHOTOPRISM,
+        tag="Discovery",
+        lane=True,
+        cors=Cors.ANY,
+        cacheable=True,
+        operations=(operation,),
+    )
+
+
+_SCHEMA = {"type": "object", "required": ["issuer"], "properties": {"issuer": {"type": "string"}}}
+_RESPONSES: Mapping[int, str | tuple[str, Schema]] = {
+    200: ("The document.", _SCHEMA),
+    304: "The caller's copy is good.",
+}
+
+FEATURE = Feature(
+    name="discovery",
+    specs=("RFC 8414", "OpenID Connect Discovery 1.0"),
+    endpoints=(
+        _endpoint(
+            "/.well-known/oauth-authorization-server",
+            Operation("GET", respond_oauth, "Authorization server metadata", responses=_RESPONSES),
+        ),
+        _endpoint(
+            "/.well-known/openid-configuration",
+            Operation("GET", respond_openid, "OpenID provider metadata", responses=_RESPONSES),
+        ),
+    ),
+    metadata=_metadata,
+)

@@ -1,0 +1,149 @@
+"""Token introspection (RFC 7662): whether a token counts, told only to those whom it is meant for."""
+
+from auth_server.domain import scopes
+from auth_server.domain.tokens import Living
+from auth_server.errors import NotAuthenticated
+from auth_server.protocol import bearer
+from auth_server.protocol.client_authentication import authenticate_confidential, is_attempted
+from auth_server.protocol.errors import InvalidClient, InvalidRequest, InvalidToken
+from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
+from auth_server.protocol.messages import Request, Response, json_response
+from auth_server.protocol.server import Server
+from auth_server.store.records import Client
+
+INACTIVE = json_response({"active": False})
+
+
+def respond(request: Request, server: Server) -> Response:
+    """Tell an entitled caller what a token is; everybody else, and all other tokens, get `{"active": false}`."""
+    client, scope = authenticate(request, server)
+    value = request.form.get("token")
+    if not value:
+        raise InvalidRequest("token is missing")
+    living = server.tokens.find(value)
+    if living is None or not may_introspect(client, scope, living, server.issuer):
+        server.metrics.introspected(False)
+        return Response(INACTIVE.status, INACTIVE.body, INACTIVE.headers)
+    server.metrics.introspected(True)
+    return json_response(members(living, server.issuer))
+
+
+def authenticate(request: Request, server: Server) -> tuple[Client | None, str]:
+    """Return the client that asks, and the scope that counts: a confidential client, or a bearer with `introspect`.
+
+    Raises:
+        InvalidClient: no or wrong credentials, or a public client (RFC 7662 §2.1).
+        InvalidToken: a bearer token that does not count or lacks the scope.
+    """
+    if is_attempted(request):
+        caller = authenticate_confidential(request, server)
+        assert caller.client is not None
+        if caller.once and server.state.spend(caller.once, server.clock()) is not None:
+            raise InvalidClient()
+        return caller.client, caller.client.scope
+    try:
+        living = bearer.find(request, server)
+    except NotAuthenticated:
+        raise InvalidToken("The bearer token does not count") from None
+    if living is None:
+        raise InvalidClient("Client authentication is required")
+    if living.token.is_app_password or not scopes.has(living.token.scope, "introspect"):
+        raise InvalidToken("The bearer token lacks the scope introspect")
+    return living.client, living.token.scope
+
+
+def may_introspect(client: Client | None, scope: str, living: Living, issuer: str) -> bool:
+    """The audience rule of CONTRACT section 5: (a) its own token, (b) one meant for it, (c) one for this server."""
+    token = living.token
+    if client is not None:
+        if token.client_id == client.client_id:
+            return True
+        if token.audience and (
+            client.client_id in token.audience or not set(token.audience).isdisjoint(client.resource)
+        ):
+            return True
+    return (not token.audience or issuer in token.audience) and scopes.has(scope, "introspect")
+
+
+def members(living: Living, issuer: str) -> dict[str, object]:
+    """Return RFC 7662 §2.2's members, as far as they apply to this token."""
+    token = living.token
+    answer: dict[str, object] = {
+        "active": True,
+        "scope": token.scope,
+        "token_type": "Bearer",
+        "iat": token.created_at,
+        "sub": token.subject or token.client_id or token.ref_id,
+        "aud": token.audience[0] if len(token.audience) == 1 else token.audience or issuer,
+        "iss": issuer,
+    }
+    if token.client_id is not None:
+        answer["client_id"] = token.client_id
+    if living.user is not None:
+        answer["username"] = living.user.name
+    if token.expires_at is not None:
+        answer["exp"] = token.expires_at
+    if token.jti:
+        answer["jti"] = token.jti
+    if token.cnf:
+        answer["cnf"] = token.cnf
+    return answer
+
+
+_SCHEMA = {
+    "type": "object",
+    "required": ["active"],
+    "properties": {
+        "active": {"type": "boolean"},
+        "scope": {"type": "string"},
+        "client_id": {"type": "string"},
+        "username": {"type": "string"},
+        "token_type": {"type": "string"},
+        "exp": {"type": "integer", "description": "Unix seconds; absent if the token never expires."},
+        "iat": {"type": "integer"},
+        "sub": {"type": "string", "description": "The person's uid, or the client_id."},
+        "aud": {"type": ["string", "array"], "items": {"type": "string"}},
+        "iss": {"type": "string"},
+        "jti": {"type": "string"},
+    },
+}
+_REQUEST = {
+    "type": "object",
+    "required": ["token"],
+    "properties": {"token": {"type": "string"}, "token_type_hint": {"type": "string"}},
+}
+
+
+def _metadata(server: Server) -> dict[str, object]:
+    methods = [method for method in server.auth_methods if method != "none"]
+    return {
+        "introspection_endpoint": server.url("/api/v1/oauth/introspect"),
+        "introspection_endpoint_auth_methods_supported": methods,
+    }
+
+
+FEATURE = Feature(
+    name="introspection",
+    specs=("RFC 7662",),
+    endpoints=(
+        Endpoint(
+            path="/api/v1/oauth/introspect",
+            surface=Surface.OAUTH,
+            tag="OAuth",
+            body=Body.FORM,
+            lane=True,
+            operations=(
+                Operation(
+                    "POST",
+                    respond,
+                    "Tell whether a token counts",
+                    "The caller is a client that authenticates, or a bearer token of scope `introspect`.",
+                    request=_REQUEST,
+                    responses={200: ("What the caller may know of the token.", _SCHEMA)},
+                    security=("client", "bearer"),
+                ),
+            ),
+        ),
+    ),
+    metadata=_metadata,
+)

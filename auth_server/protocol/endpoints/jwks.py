@@ -1,0 +1,46 @@
+"""The public signing keys (RFC 7517 §5): those that sign, will sign, or have signed what still lives."""
+
+import orjson
+
+from auth_server.protocol.endpoints.discovery import cached
+from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Surface
+from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.server import Server
+
+PATH = "/.well-known/jwks.json"
+
+
+def respond(request: Request, server: Server) -> Response:
+    """Return the JWK set; verifiers may keep it for JWKS_MAX_AGE, and a new key waits as long before it signs."""
+    return cached(request, orjson.dumps(server.keyring.jwks()), server.settings.jwks_max_age)
+
+
+_SCHEMA = {
+    "type": "object",
+    "required": ["keys"],
+    "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
+}
+
+FEATURE = Feature(
+    name="jwks",
+    specs=("RFC 7517",),
+    endpoints=(
+        Endpoint(
+            PATH,
+            surface=Surface.PHOTOPRISM,
+            tag="Discovery",
+            lane=True,
+            cors=Cors.ANY,
+            cacheable=True,
+            operations=(
+                Operation(
+                    "GET",
+                    respond,
+                    "Public signing keys",
+                    responses={200: ("The JWK set.", _SCHEMA), 304: "The caller's copy is good."},
+                ),
+            ),
+        ),
+    ),
+    metadata=lambda server: {"jwks_uri": server.url(PATH)},
+)

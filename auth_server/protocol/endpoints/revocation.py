@@ -1,0 +1,161 @@
+"""Token revocation (RFC 7009), by clients, by whoever holds the token, and by the person it belongs to."""
+
+from auth_server.domain import credentials
+from auth_server.domain.tokens import Living, Token
+from auth_server.errors import Forbidden, NotFound
+from auth_server.protocol import bearer
+from auth_server.protocol.client_authentication import authenticate, is_attempted
+from auth_server.protocol.errors import InvalidClient, InvalidGrant, InvalidRequest
+from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Surface
+from auth_server.protocol.messages import Request, Response, json_response
+from auth_server.protocol.server import Server
+
+
+def respond(request: Request, server: Server) -> Response:
+    """End a token, everywhere and durably, before the answer goes out.
+
+    Known and unknown tokens look alike: the answer holds the SHA-256 of what was sent.
+    """
+    value = request.form.get("token", "")
+    if is_attempted(request):
+        return by_client(request, value, server)
+    if not value:
+        return by_header(request, server)
+    hint = request.form.get("token_type_hint", "")
+    if hint == "ref_id" or (not hint and credentials.REF_ID(value)):
+        return by_person(request, value, server)
+    if hint == "session_id" or (not hint and credentials.SESSION_ID(value)):
+        return by_person(request, value, server)
+    living = server.tokens.find(value)
+    if living is not None:
+        revoke(living.token, request, server, by="holder")
+    return deleted(credentials.digest(value).hex())
+
+
+def by_client(request: Request, value: str, server: Server) -> Response:
+    """A client ends one of its own tokens (RFC 7009 §2.1).
+
+    Raises:
+        InvalidGrant: the token is another's, and lives on (S-053).
+    """
+    caller = authenticate(request, server)
+    if not value:
+        raise InvalidRequest("token is missing")
+    if caller.once and server.state.spend(caller.once, server.clock()) is not None:
+        raise InvalidClient()
+    living = server.tokens.find(value)
+    if living is not None:
+        if caller.client is None or living.token.client_id != caller.client.client_id:
+            raise InvalidGrant("The token was not issued to this client")
+        revoke(living.token, request, server, by="client")
+    return deleted(credentials.digest(value).hex())
+
+
+def by_header(request: Request, server: Server) -> Response:
+    """The token in the header ends itself.
+
+    Raises:
+        InvalidRequest: there is no token in the request at all.
+    """
+    value = bearer.presented(request)
+    if value is None:
+        raise InvalidRequest("token is missing")
+    living = server.tokens.find(value) if credentials.is_token(value) else None
+    if living is not None:
+        revoke(living.token, request, server, by="holder")
+    return deleted(credentials.digest(value).hex())
+
+
+def by_person(request: Request, identifier: str, server: Server) -> Response:
+    """A person who is signed in names one of their own by ref id or session id.
+
+    Raises:
+        Forbidden: nobody is signed in.
+        NotFound: no token of theirs has that ref id.
+    """
+    living = bearer.find(request, server)
+    if living is None or not _is_person(living):
+        raise Forbidden(bearer.DENIED)
+    try:
+        token = server.tokens.by_identifier(identifier)
+    except NotFound:
+        token = None
+    if token is not None and token.subject == living.token.subject:
+        revoke(token, request, server, by="person")
+        return deleted(token.session_id)
+    if credentials.SESSION_ID(identifier):
+        return deleted(identifier)
+    raise NotFound("Not found")
+
+
+def _is_person(living: Living) -> bool:
+    """Whether a person signed in with it; app passwords and clients name nobody's tokens (S-077)."""
+    return living.user is not None and not living.token.is_client_session
+
+
+def revoke(token: Token, request: Request, server: Server, *, by: str) -> None:
+    """End a token and note it."""
+    server.tokens.revoke(token)
+    actor = token.subject or ""
+    server.audit.record(
+        "token.revoke",
+        actor=actor,
+        client_id=token.client_id or "",
+        address=request.address,
+        ref_id=token.ref_id,
+        by=by,
+    )
+
+
+def deleted(session_id: str) -> Response:
+    """Return PhotoPrism's body, which RFC 7009 leaves free."""
+    return json_response({"status": "deleted", "session_id": session_id})
+
+
+_REQUEST = {
+    "type": "object",
+    "properties": {
+        "token": {"type": "string", "description": "A token of any kind; or ref id or session id of one's own."},
+        "token_type_hint": {"type": "string", "examples": ["access_token", "session_id", "ref_id"]},
+    },
+}
+DELETED = {
+    "type": "object",
+    "required": ["status", "session_id"],
+    "properties": {"status": {"type": "string", "const": "deleted"}, "session_id": {"type": "string"}},
+}
+
+
+def _metadata(server: Server) -> dict[str, object]:
+    return {
+        "revocation_endpoint": server.url("/api/v1/oauth/revoke"),
+        "revocation_endpoint_auth_methods_supported": list(server.auth_methods),
+    }
+
+
+FEATURE = Feature(
+    name="revocation",
+    specs=("RFC 7009",),
+    endpoints=(
+        Endpoint(
+            path="/api/v1/oauth/revoke",
+            surface=Surface.OAUTH,
+            tag="OAuth",
+            body=Body.FORM_OR_JSON,
+            lane=True,
+            cors=Cors.CLIENTS,
+            operations=(
+                Operation(
+                    "POST",
+                    respond,
+                    "End a token",
+                    "Holding the token is proof enough; a client that authenticates ends its own tokens only.",
+                    request=_REQUEST,
+                    responses={200: ("Ended, or unknown.", DELETED), 404: "No token of yours has that ref id."},
+                    security=("client", "bearer", "optional"),
+                ),
+            ),
+        ),
+    ),
+    metadata=_metadata,
+)

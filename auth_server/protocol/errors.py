@@ -1,0 +1,76 @@
+"""Errors with the codes of the RFCs. How they look on the wire is decided in http/errors.py."""
+
+from auth_server.errors import AuthServerError
+
+
+class OAuthError(AuthServerError):
+    """An error of an OAuth endpoint (RFC 6749 §5.2).
+
+    Args:
+        description: for the developer of the client; printable ASCII without quotation mark and backslash.
+        headers: further response headers.
+    """
+
+    code = "server_error"
+    status = 400
+
+    def __init__(self, description: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(description)
+        self.description = description
+        self.headers = headers
+
+
+class InvalidRequest(OAuthError):
+    code = "invalid_request"
+
+
+class InvalidClient(OAuthError):
+    """Client authentication failed; always told alike (S-001)."""
+
+    code = "invalid_client"
+    status = 401
+
+    def __init__(self, description: str = "Client authentication failed") -> None:
+        super().__init__(description)
+
+
+class InvalidGrant(OAuthError):
+    """The grant is not good.
+
+    Args:
+        status: 401 for PhotoPrism's password and session grants, whose clients test for it.
+    """
+
+    code = "invalid_grant"
+
+    def __init__(self, description: str, status: int = 400) -> None:
+        super().__init__(description)
+        self.status = status
+
+
+class UnauthorizedClient(OAuthError):
+    code = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    code = "unsupported_grant_type"
+
+
+class InvalidScope(OAuthError):
+    code = "invalid_scope"
+
+
+class InvalidToken(OAuthError):
+    """The bearer token is missing or does not count (RFC 6750 §3.1)."""
+
+    code = "invalid_token"
+    status = 401
+
+
+class InsufficientScope(OAuthError):
+    code = "insufficient_scope"
+    status = 403
+
+
+class PasscodeRequired(AuthServerError):
+    """The password is right, and a second factor is asked for (code 32 of PhotoPrism)."""

@@ -1,0 +1,1 @@
+"""Protocol modules that change other requests."""

@@ -1,0 +1,169 @@
+"""What a protocol module may declare. Few, typed, ordered slots: a new one is a decision record."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from auth_server.domain.tokens import Living
+from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.server import Server
+from auth_server.settings import Settings
+from auth_server.store.records import Client, User
+from auth_server.store.state import Keep, OnceKey
+
+Respond = Callable[[Request, Server], Response]
+Schema = Mapping[str, Any]
+
+
+class Surface(Enum):
+    """How an endpoint's errors look (CONTRACT section 5)."""
+
+    OAUTH = "oauth"
+    PHOTOPRISM = "photoprism"
+    PROBLEM = "problem"
+    PAGE = "page"
+
+
+class Body(Enum):
+    """What a request body may be."""
+
+    NONE = "none"
+    FORM = "form"
+    FORM_OR_JSON = "form or json"
+    JSON = "json"
+    ANY_JSON = "json, whatever the Content-Type says"
+
+
+class Cors(Enum):
+    """Whose pages may read the answer."""
+
+    NONE = "none"
+    ANY = "any"
+    CLIENTS = "registered origins of public clients"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of an endpoint, with what OpenAPI tells of it.
+
+    Args:
+        query: parameters that may stand in the query string: name to description.
+        request: JSON schema of the body.
+        responses: status to description, or to a pair of description and JSON schema.
+        security: OpenAPI security schemes, any of which will do; empty for none, `optional` for one more way: none.
+        produces: Content-Type of what succeeds.
+    """
+
+    method: str
+    respond: Respond
+    summary: str
+    description: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    request: Schema | None = None
+    responses: Mapping[int, str | tuple[str, Schema]] = field(default_factory=dict)
+    security: tuple[str, ...] = ()
+    produces: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A URL.
+
+    Args:
+        path: with placeholders like `<id>`; relative to the issuer.
+        lane: whether its exact path is served without Flask.
+        body: what POST, PUT and DELETE may carry.
+        cacheable: whether answers set their own Cache-Control; all others are no-store.
+        policy: Content-Security-Policy of its answers, where the one that forbids everything is too strict.
+    """
+
+    path: str
+    surface: Surface
+    operations: tuple[Operation, ...]
+    tag: str
+    body: Body = Body.NONE
+    lane: bool = False
+    cors: Cors = Cors.NONE
+    cacheable: bool = False
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks the token endpoint: a client that authenticated, or a person with a token.
+
+    Args:
+        method: the client authentication method that was used.
+        once: values to be spent before anything is written.
+    """
+
+    client: Client | None = None
+    living: Living | None = None
+    method: str = ""
+    once: tuple[OnceKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What a grant allows: everything that a token needs to be issued."""
+
+    provider: str
+    method: str
+    grant_type: str
+    scope: str
+    ttl: int | None  # seconds; None: never expires
+    client: Client | None = None
+    user: User | None = None
+    client_name: str = ""
+    audience: tuple[str, ...] = ()
+    form: str = "opaque"  # opaque, jwt or app_password
+    keep: Keep | None = None
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A grant_type of the token endpoint.
+
+    Args:
+        authenticate: who asks; by default the client.
+        authorize: what is granted, or an OAuthError.
+    """
+
+    grant_type: str
+    authenticate: Callable[[Request, Server], Caller]
+    authorize: Callable[[Request, Caller, Server], Authorization]
+    advertised: bool = True  # whether clients register for it
+
+
+Authenticate = Callable[[Request, Server], Caller]
+
+
+@dataclass(frozen=True)
+class ClientAuth:
+    """A client authentication method. Assertions are recognised by their type; the others are RFC 6749's own."""
+
+    method: str
+    assertion_type: str = ""
+    authenticate: Authenticate | None = None
+    confidential: bool = True
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One module's declaration: everything it adds to the server.
+
+    Args:
+        specs: the specifications it follows.
+        metadata: members of RFC 8414's document that it owns; lists of several features are united.
+        openid_metadata: members of OpenID Connect Discovery's document alone.
+    """
+
+    name: str
+    specs: tuple[str, ...]
+    enabled: Callable[[Settings], bool] = lambda settings: True
+    endpoints: tuple[Endpoint, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    client_auth: tuple[ClientAuth, ...] = ()
+    metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}
+    openid_metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}

@@ -1,0 +1,1 @@
+"""The other wire protocol: PhotoPrism's session and token API."""

@@ -1,0 +1,67 @@
+"""Access tokens: opaque, JWT (RFC 9068), or PhotoPrism's app passwords; all of them stored and revocable."""
+
+from dataclasses import dataclass
+
+from auth_server.domain import credentials
+from auth_server.domain.keys import base64url
+from auth_server.domain.tokens import Token
+from auth_server.protocol.feature import Authorization, Feature
+from auth_server.protocol.server import Server
+
+TYP = "at+jwt"  # RFC 9068 §2.1
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token as given out, this once, and what the server keeps of it."""
+
+    value: str
+    token: Token
+
+
+def issue(authorization: Authorization, server: Server) -> Issued:
+    """Make a token for an authorization and keep its record; one statement to the store."""
+    now = server.clock()
+    client, user = authorization.client, authorization.user
+    expires_at = None if authorization.ttl is None else now + authorization.ttl
+    jti = kid = ""
+    if authorization.form == "jwt" and client is not None and expires_at is not None:
+        key = server.keyring.signing_key()
+        jti, kid = base64url(server.random(16)).decode(), key.kid
+        audience = authorization.audience
+        claims = {  # RFC 9068 §2.2
+            "iss": server.issuer,
+            "sub": user.uid if user else client.client_id,
+            "aud": (audience[0] if len(audience) == 1 else audience) or server.issuer,
+            "client_id": client.client_id,
+            "scope": authorization.scope,
+            "iat": now,
+            "exp": expires_at,
+            "jti": jti,
+        }
+        value = key.sign(TYP, claims)
+    elif authorization.form == "app_password":
+        value = credentials.new_app_password(server.random)
+    else:
+        value = credentials.new_access_token(server.random)
+    token = Token(
+        key=credentials.digest(value),
+        provider=authorization.provider,
+        method=authorization.method,
+        grant_type=authorization.grant_type,
+        created_at=now,
+        expires_at=expires_at,
+        scope=authorization.scope,
+        subject=user.uid if user else None,
+        client_id=client.client_id if client else None,
+        client_name=authorization.client_name,
+        audience=authorization.audience,
+        jti=jti,
+        kid=kid,
+    )
+    server.tokens.issue(token, authorization.keep)
+    server.metrics.token_issued(authorization.grant_type, authorization.form)
+    return Issued(value, token)
+
+
+FEATURE = Feature(name="access_token", specs=("RFC 6749 §1.4", "RFC 9068"))

@@ -1,0 +1,1 @@
+"""Atomicity, expiry and uniqueness; no rule of the protocol."""

@@ -1,0 +1,156 @@
+"""Records with an exact in-process cache of what every request reads: clients, users, signing keys.
+
+Exact: before each answer the store's generation is asked for, and a copy of an older generation is never used. On
+SQLite the question costs one `PRAGMA data_version`, a few microseconds; elsewhere one small SELECT.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auth_server.errors import Unavailable
+from auth_server.store.records import (
+    Audit,
+    Client,
+    Clients,
+    Leases,
+    Records,
+    SigningKeys,
+    StoredKey,
+    StoredTokens,
+    User,
+    Users,
+)
+
+SIZE = 20000  # records of each kind in memory at most
+
+
+@dataclass(slots=True)
+class _Copies:
+    """What has been read while the generation stood still."""
+
+    generation: int
+    users: dict[str, User] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
+    keys: Sequence[StoredKey] | None = None
+
+
+class CachedRecords:
+    """Records that remember clients, users and keys.
+
+    Args:
+        records: where everything really stands.
+        generation: a cheap question for the current generation; the default asks the records.
+    """
+
+    def __init__(self, records: Records, generation: Callable[[], int] | None = None) -> None:
+        self._records = records
+        self._copies = _Copies(-1)
+        self.generation: Callable[[], int] = generation or records.generation
+        self.users: Users = _CachedUsers(records.users, self.fresh)
+        self.clients: Clients = _CachedClients(records.clients, self.fresh)
+        self.keys: SigningKeys = _CachedKeys(records.keys, self.fresh)
+        self.tokens: StoredTokens = records.tokens
+        self.audit: Audit = records.audit
+        self.leases: Leases = records.leases
+
+    def fresh(self) -> _Copies:
+        """Return copies that are true now."""
+        generation = self.generation()
+        copies = self._copies
+        if copies.generation != generation:
+            copies = self._copies = _Copies(generation)
+        return copies
+
+    def check(self) -> None:
+        self._records.check()
+
+    def close(self) -> None:
+        self._records.close()
+        if isinstance(self.generation, SqliteGeneration):
+            self.generation.close()
+
+
+class _CachedUsers:
+    def __init__(self, users: Users, fresh: Callable[[], _Copies]) -> None:
+        self._users, self._fresh = users, fresh
+        self.by_name, self.add, self.change = users.by_name, users.add, users.change
+        self.remove, self.page = users.remove, users.page
+
+    def get(self, uid: str) -> User | None:
+        copies = self._fresh().users
+        user = copies.get(uid)
+        if user is None:
+            user = self._users.get(uid)
+            if user is not None and len(copies) < SIZE:
+                copies[uid] = user
+        return user
+
+
+class _CachedClients:
+    def __init__(self, clients: Clients, fresh: Callable[[], _Copies]) -> None:
+        self._clients, self._fresh = clients, fresh
+        self.add, self.change, self.remove, self.page = clients.add, clients.change, clients.remove, clients.page
+
+    def get(self, client_id: str) -> Client | None:
+        copies = self._fresh().clients
+        client = copies.get(client_id)
+        if client is None:
+            client = self._clients.get(client_id)
+            if client is not None and len(copies) < SIZE:
+                copies[client_id] = client
+        return client
+
+
+class _CachedKeys:
+    def __init__(self, keys: SigningKeys, fresh: Callable[[], _Copies]) -> None:
+        self._keys, self._fresh = keys, fresh
+
+    def all(self) -> Sequence[StoredKey]:
+        copies = self._fresh()
+        keys = copies.keys
+        if keys is None:
+            keys = copies.keys = self._keys.all()
+        return keys
+
+    def edit(self, function: Callable[[Sequence[StoredKey]], Sequence[StoredKey]]) -> Sequence[StoredKey]:
+        return self._keys.edit(function)
+
+
+class SqliteGeneration:
+    """The generation of a SQLite store, asked by `PRAGMA data_version` on one connection a thread.
+
+    That number moves when another connection commits; only then is the generation itself read.
+
+    Args:
+        path: the database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+
+    def __call__(self) -> int:
+        local = self._local
+        try:
+            if getattr(local, "pid", 0) != os.getpid():
+                local.connection = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
+                local.pid, local.version, local.generation = os.getpid(), -1, -1
+            version = local.connection.execute("PRAGMA data_version").fetchone()[0]
+            if version != local.version:
+                local.generation = local.connection.execute("SELECT value FROM generation").fetchone()[0]
+                local.version = version
+        except sqlite3.Error as error:
+            local.pid = 0
+            raise Unavailable(f"the database does not answer ({error})") from error
+        return local.generation  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close this thread's connection; before a fork there must be none."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection, self._local.pid

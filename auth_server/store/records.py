@@ -1,0 +1,188 @@
+"""The interface to durable records, and the record types.
+
+Every method is one transaction. A write is durable, also over power loss, when it returns. Methods raise
+`Unavailable` when the store does not answer, `Conflict` when a unique value is taken, `NotFound` when `change`
+finds nothing. Times are Unix seconds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from auth_server.store.state import Page
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person's account."""
+
+    uid: str
+    name: str
+    role: str
+    created_at: int
+    updated_at: int
+    number: int = 0  # given by the store; PhotoPrism's integer ID
+    email: str = ""
+    email_verified: bool = False
+    display_name: str = ""
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+    super_admin: bool = False
+    password_hash: str = ""
+    password_version: int = 1  # goes up with every change; sessions of an older one are dead
+    must_change_password: bool = False  # pages ask for a new password, the API takes it as it is
+    login_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """One way to prove to be the client: a digest, and the sealed secret itself where a MAC needs it."""
+
+    digest: str  # SHA-256 in hex digits
+    sealed: str = ""  # base64; empty unless client_secret_jwt or an HS algorithm needs the secret
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client. Members named as in RFC 7591 mean what they mean there."""
+
+    client_id: str
+    created_at: int
+    updated_at: int
+    client_name: str = ""
+    enabled: bool = True
+    owner_uid: str | None = None  # the user it acts as
+    role: str = "client"
+    secrets: tuple[ClientSecret, ...] = ()
+    token_endpoint_auth_method: str = "client_secret_basic"
+    strict_auth_method: bool = False  # registered over RFC 7591: exactly the method above
+    grant_types: tuple[str, ...] = ("client_credentials",)
+    response_types: tuple[str, ...] = ()
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    scope: str = ""
+    audience: tuple[str, ...] = ()  # `aud` of its tokens; empty: this server itself
+    resource: tuple[str, ...] = ()  # what it answers for as a resource service
+    token_format: Literal["opaque", "jwt"] = "opaque"
+    access_token_ttl: int | None = None  # seconds; None: the setting
+    token_limit: int = 10  # living client_credentials tokens; -1: any number
+    jwks: Mapping[str, Any] | None = None
+    jwks_uri: str = ""
+    require_par: bool = False
+    require_dpop: bool = False
+    first_party: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # all other RFC 7591 members
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken:
+    """A token that must outlive the short-lived store: an app password, or one made on the command line."""
+
+    key: bytes  # SHA-256 of the token, 32 bytes
+    expires_at: int | None
+    data: bytes  # the domain's Token record
+    client_id: str | None = None
+    subject: str | None = None
+
+
+KeyStatus = Literal["next", "active", "retiring", "retired"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A signing key; the private part is sealed under the key-encryption key."""
+
+    kid: str
+    alg: str
+    status: KeyStatus
+    public_jwk: Mapping[str, Any]
+    sealed: bytes
+    created_at: int
+    published_at: int
+    activates_at: int | None = None  # when a next key starts to sign, or an active one did
+    retires_at: int | None = None  # when a retiring key stops to verify
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What happened, to whom, from where; never a secret."""
+
+    at: int
+    event: str
+    outcome: str
+    actor: str = ""
+    client_id: str = ""
+    address: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 0  # given by the store
+
+
+class Users(Protocol):
+    def get(self, uid: str) -> User | None: ...
+    def by_name(self, name: str) -> User | None: ...
+    def add(self, user: User) -> User: ...
+    def change(self, uid: str, function: Callable[[User], User]) -> User: ...
+    def remove(self, uid: str) -> bool: ...
+    def page(self, search: str, page: Page) -> Sequence[User]: ...
+
+
+class Clients(Protocol):
+    def get(self, client_id: str) -> Client | None: ...
+    def add(self, client: Client) -> Client: ...
+    def change(self, client_id: str, function: Callable[[Client], Client]) -> Client: ...
+    def remove(self, client_id: str) -> bool: ...
+    def page(self, search: str, page: Page) -> Sequence[Client]: ...
+
+
+class StoredTokens(Protocol):
+    def get(self, key: bytes) -> StoredToken | None: ...
+    def add(self, token: StoredToken) -> None: ...
+    def change(self, old: StoredToken, new: StoredToken) -> bool: ...  # compare data and set, as State.swap
+    def remove(self, *, key: bytes | None = None, subject: str | None = None) -> int: ...
+    def clear(self) -> int: ...
+    def find(self, page: Page, *, key_prefix: str = "", subject: str | None = None) -> Sequence[StoredToken]: ...
+    def purge(self, now: int, limit: int) -> int: ...
+
+
+class SigningKeys(Protocol):
+    def all(self) -> Sequence[StoredKey]: ...
+
+    def edit(self, function: Callable[[Sequence[StoredKey]], Sequence[StoredKey]]) -> Sequence[StoredKey]:
+        """Replace the whole set by what *function* makes of it; one editor at a time, on all replicas."""
+
+
+class Audit(Protocol):
+    def add(self, event: AuditEvent) -> None: ...
+    def page(self, page: Page) -> Sequence[AuditEvent]: ...
+
+
+class Leases(Protocol):
+    def take(self, name: str, holder: str, now: int, ttl: int) -> bool:
+        """Tell whether *holder* may do the periodic work *name* now; it is its own for *ttl* seconds."""
+
+
+class Records(Protocol):
+    """The durable records, one small repository for each kind."""
+
+    @property
+    def users(self) -> Users: ...
+    @property
+    def clients(self) -> Clients: ...
+    @property
+    def tokens(self) -> StoredTokens: ...
+    @property
+    def keys(self) -> SigningKeys: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def leases(self) -> Leases: ...
+
+    def generation(self) -> int:
+        """Return a number that moves with every change of users, clients or keys; equal means nothing changed."""
+
+    def check(self) -> None:
+        """Return if the store answers, else raise Unavailable."""
+
+    def close(self) -> None:
+        """Let go of connections."""

@@ -1,0 +1,101 @@
+"""Whether a store has the schema of this version, and bringing it there with Alembic.
+
+Two histories: durable records, and the embedded short-lived state. Migration files are numbered; the last number is
+the version that this code needs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, inspect, text
+
+from auth_server.store import tables
+from auth_server.store.engine import lock, reading, writing
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class History:
+    """A line of migrations, kept in a folder and a version table of its own."""
+
+    name: str
+    metadata: MetaData
+
+    @property
+    def version_table(self) -> str:
+        return f"{self.name}_version"
+
+    @property
+    def folder(self) -> Path:
+        return MIGRATIONS / self.name / "versions"
+
+    @property
+    def head(self) -> str:
+        """The number of the newest migration."""
+        return max(path.name[:4] for path in self.folder.glob("[0-9]*.py"))
+
+
+RECORDS = History("records", tables.metadata)
+STATE = History("state", tables.state_metadata)
+
+
+def version(engine: Engine, history: History) -> str | None:
+    """Return the number of the last migration that ran; None for an empty store."""
+    with reading(engine) as connection:
+        if not inspect(connection).has_table(history.version_table):
+            return None
+        return connection.execute(text(f"SELECT version_num FROM {history.version_table}")).scalar()
+
+
+def is_current(engine: Engine, history: History) -> bool:
+    """Tell whether the store has the schema of this version; Alembic is not loaded for the question."""
+    return version(engine, history) == history.head
+
+
+def upgrade(engine: Engine, history: History) -> bool:
+    """Run the migrations that are missing, in one transaction; replicas that start together take turns.
+
+    Returns:
+        Whether anything was done.
+    """
+    if is_current(engine, history):
+        return False
+    from alembic import command
+
+    with writing(engine) as connection:
+        lock(connection, "migrations")
+        command.upgrade(_config(connection, history), "head")
+    return True
+
+
+def differences(engine: Engine, history: History) -> list[Any]:
+    """Return what Alembic would change to make the store equal to the tables; empty when they agree."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with reading(engine) as connection:
+        options = {"compare_type": True, "version_table": history.version_table}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), history.metadata))
+
+
+def write_migration(engine: Engine, history: History, message: str) -> None:
+    """Write the next numbered migration from the difference between store and tables (`make migration`)."""
+    from alembic import command
+
+    with writing(engine) as connection:
+        config = _config(connection, history)
+        command.revision(config, message=message, autogenerate=True, rev_id=f"{int(history.head) + 1:04d}")
+
+
+def _config(connection: Connection, history: History) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("version_locations", str(history.folder))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes.update(connection=connection, history=history)
+    return config

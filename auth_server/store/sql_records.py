@@ -1,0 +1,298 @@
+"""Durable records on SQLAlchemy Core: SQLite, PostgreSQL, MariaDB."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, RowMapping, Table, delete, insert, or_, select, update
+
+from auth_server.errors import Conflict, NotFound
+from auth_server.store import tables
+from auth_server.store.engine import lock, reading, writing
+from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, StoredToken, User
+from auth_server.store.state import Page, key_range
+
+R = TypeVar("R", User, Client)
+
+
+class SqlRecords:
+    """Records in a SQL database.
+
+    Args:
+        engine: from `engine.create`; its schema is up to date.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.users = SqlUsers(engine)
+        self.clients = SqlClients(engine)
+        self.tokens = SqlStoredTokens(engine)
+        self.keys = SqlSigningKeys(engine)
+        self.audit = SqlAudit(engine)
+        self.leases = SqlLeases(engine)
+
+    def generation(self) -> int:
+        with reading(self.engine) as connection:
+            return int(connection.execute(select(tables.generation.c.value)).scalar_one())
+
+    def check(self) -> None:
+        self.generation()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _move_generation(connection: Connection) -> None:
+    connection.execute(update(tables.generation).values(value=tables.generation.c.value + 1))
+
+
+def _prefix(column: ColumnElement[str], search: str) -> ColumnElement[bool]:
+    return column.istartswith(search, autoescape=True)
+
+
+def _values(record: Any) -> dict[str, Any]:
+    """A record as column values: mappings and sequences become what JSON columns take."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(record).items()}
+
+
+class _Repository:
+    """Records of one type that copies are kept of: each change moves the generation."""
+
+    table: Table
+    identity: str
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def _where(self, value: str) -> ColumnElement[bool]:
+        return self.table.c[self.identity] == value
+
+    def _one(self, column: str, value: str) -> Row[Any] | None:
+        if "\0" in value:  # no database but SQLite takes it
+            return None
+        condition = self.table.c[column] == value
+        with reading(self._engine) as connection:
+            return connection.execute(select(self.table).where(condition)).one_or_none()
+
+    def _change(self, value: str, function: Callable[[R], R], build: Callable[[RowMapping], R]) -> R:
+        with writing(self._engine) as connection:
+            query = select(self.table).where(self._where(value)).with_for_update()
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                raise NotFound(f"there is no {self.table.name.removesuffix('s')} {value!r}")
+            changed = function(build(row))
+            self._check_names(connection, changed)
+            connection.execute(update(self.table).where(self._where(value)).values(**_values(changed)))
+            _move_generation(connection)
+        return changed
+
+    def _check_names(self, connection: Connection, record: Any) -> None:
+        """Raise Conflict if a changed record's names are taken elsewhere."""
+
+    def remove(self, value: str) -> bool:
+        with writing(self._engine) as connection:
+            gone = connection.execute(delete(self.table).where(self._where(value))).rowcount > 0
+            if gone:
+                _move_generation(connection)
+        return gone
+
+    def _page(self, conditions: Sequence[ColumnElement[bool]], order: ColumnElement[Any], page: Page) -> Sequence[Any]:
+        query = select(self.table).order_by(order, self.table.c[self.identity]).limit(page.limit).offset(page.offset)
+        if conditions:
+            query = query.where(or_(*conditions))
+        with reading(self._engine) as connection:
+            return connection.execute(query).mappings().all()
+
+
+class SqlUsers(_Repository):
+    table = tables.users
+    identity = "uid"
+
+    def get(self, uid: str) -> User | None:
+        row = self._one(self.identity, uid)
+        return User(**row._mapping) if row else None
+
+    def by_name(self, name: str) -> User | None:
+        row = self._one("name", name)
+        return User(**row._mapping) if row else None
+
+    def add(self, user: User) -> User:
+        values = {name: value for name, value in _values(user).items() if name != "number"}
+        with writing(self._engine) as connection:
+            self._check_names(connection, user)
+            number = connection.execute(insert(self.table).values(**values)).inserted_primary_key
+            _move_generation(connection)
+        assert number is not None
+        return replace(user, number=number[0])
+
+    def change(self, uid: str, function: Callable[[User], User]) -> User:
+        return self._change(uid, function, lambda row: User(**row))
+
+    def _check_names(self, connection: Connection, record: Any) -> None:
+        """A client's id must never pass for a person (S-049)."""
+        lock(connection, "names")
+        clash = select(tables.clients.c.client_id).where(tables.clients.c.client_id.in_([record.uid, record.name]))
+        if connection.execute(clash).first():
+            raise Conflict(f"a client has the id {record.name!r}")
+
+    def page(self, search: str, page: Page) -> Sequence[User]:
+        columns = (self.table.c.uid, self.table.c.name, self.table.c.email)
+        found = [_prefix(column, search) for column in columns] if search else []
+        return [User(**row) for row in self._page(found, self.table.c.name.asc(), page)]
+
+
+_TUPLES = tuple(f.name for f in fields(Client) if str(f.type).startswith(("tuple", "Sequence")))
+
+
+def _client(row: RowMapping) -> Client:
+    values = {str(name): value for name, value in row.items()}
+    for name in _TUPLES:
+        values[name] = tuple(values[name])
+    values["secrets"] = tuple(ClientSecret(**secret) for secret in values["secrets"])
+    return Client(**values)
+
+
+class SqlClients(_Repository):
+    table = tables.clients
+    identity = "client_id"
+
+    def get(self, client_id: str) -> Client | None:
+        row = self._one(self.identity, client_id)
+        return _client(row._mapping) if row else None
+
+    def add(self, client: Client) -> Client:
+        with writing(self._engine) as connection:
+            lock(connection, "names")
+            users = tables.users.c
+            clash = select(users.uid).where(or_(users.uid == client.client_id, users.name == client.client_id))
+            if connection.execute(clash).first():  # S-049
+                raise Conflict(f"a user is named {client.client_id!r}")
+            connection.execute(insert(self.table).values(**_values(client)))
+            _move_generation(connection)
+        return client
+
+    def change(self, client_id: str, function: Callable[[Client], Client]) -> Client:
+        return self._change(client_id, function, _client)
+
+    def page(self, search: str, page: Page) -> Sequence[Client]:
+        found = []
+        if search:
+            owners = select(tables.users.c.uid).where(_prefix(tables.users.c.name, search))
+            columns = (self.table.c.client_id, self.table.c.client_name)
+            found = [_prefix(column, search) for column in columns]
+            found += [self.table.c.owner_uid == search, self.table.c.owner_uid.in_(owners)]
+        return [_client(row) for row in self._page(found, self.table.c.created_at.desc(), page)]
+
+
+class SqlStoredTokens:
+    table = tables.stored_tokens
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        columns = [self.table.c[f.name] for f in fields(StoredToken)]
+        self._select = select(*columns)
+
+    def get(self, key: bytes) -> StoredToken | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(self._select.where(self.table.c.key == key)).one_or_none()
+        return StoredToken(**row._mapping) if row else None
+
+    def add(self, token: StoredToken) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(insert(self.table).values(**asdict(token)))
+
+    def change(self, old: StoredToken, new: StoredToken) -> bool:
+        same = (self.table.c.key == old.key) & (self.table.c.data == old.data)
+        with writing(self._engine) as connection:
+            return connection.execute(update(self.table).where(same).values(**asdict(new))).rowcount > 0
+
+    def remove(self, *, key: bytes | None = None, subject: str | None = None) -> int:
+        if key is None and subject is None:
+            return 0
+        condition = self.table.c.key == key if key is not None else self.table.c.subject == subject
+        with writing(self._engine) as connection:
+            return connection.execute(delete(self.table).where(condition)).rowcount
+
+    def clear(self) -> int:
+        with writing(self._engine) as connection:
+            return connection.execute(delete(self.table)).rowcount
+
+    def find(self, page: Page, *, key_prefix: str = "", subject: str | None = None) -> Sequence[StoredToken]:
+        query = self._select.order_by(self.table.c.number.desc()).limit(page.limit).offset(page.offset)
+        if key_prefix:
+            low, high = key_range(key_prefix)
+            query = query.where(self.table.c.key.between(low, high))
+        if subject is not None:
+            query = query.where(self.table.c.subject == subject)
+        with reading(self._engine) as connection:
+            return [StoredToken(**row._mapping) for row in connection.execute(query)]
+
+    def purge(self, now: int, limit: int) -> int:
+        expired = select(self.table.c.number).where(self.table.c.expires_at <= now).limit(limit)
+        with writing(self._engine) as connection:
+            numbers = connection.execute(expired).scalars().all()
+            if numbers:
+                connection.execute(delete(self.table).where(self.table.c.number.in_(numbers)))
+        return len(numbers)
+
+
+class SqlSigningKeys:
+    table = tables.signing_keys
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._select = select(self.table).order_by(self.table.c.created_at, self.table.c.kid)
+
+    def all(self) -> Sequence[StoredKey]:
+        with reading(self._engine) as connection:
+            return [StoredKey(**row._mapping) for row in connection.execute(self._select)]
+
+    def edit(self, function: Callable[[Sequence[StoredKey]], Sequence[StoredKey]]) -> Sequence[StoredKey]:
+        with writing(self._engine) as connection:
+            lock(connection, "signing_keys")
+            before = [StoredKey(**row._mapping) for row in connection.execute(self._select)]
+            after = list(function(before))
+            if after != before:
+                connection.execute(delete(self.table))
+                if after:
+                    connection.execute(insert(self.table), [asdict(key) for key in after])
+                _move_generation(connection)
+        return after
+
+
+class SqlAudit:
+    table = tables.audit_events
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, event: AuditEvent) -> None:
+        values = {name: value for name, value in asdict(event).items() if name != "number"}
+        with writing(self._engine) as connection:
+            connection.execute(insert(self.table).values(**values))
+
+    def page(self, page: Page) -> Sequence[AuditEvent]:
+        query = select(self.table).order_by(self.table.c.number.desc()).limit(page.limit).offset(page.offset)
+        with reading(self._engine) as connection:
+            return [AuditEvent(**row._mapping) for row in connection.execute(query)]
+
+
+class SqlLeases:
+    table = tables.leases
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def take(self, name: str, holder: str, now: int, ttl: int) -> bool:
+        free = (self.table.c.expires_at <= now) | (self.table.c.holder == holder)
+        renewed = update(self.table).where(self.table.c.name == name, free).values(holder=holder, expires_at=now + ttl)
+        try:
+            with writing(self._engine) as connection:
+                if connection.execute(renewed).rowcount:
+                    return True
+                if connection.execute(select(self.table.c.name).where(self.table.c.name == name)).first():
+                    return False
+                connection.execute(insert(self.table).values(name=name, holder=holder, expires_at=now + ttl))
+                return True
+        except Conflict:  # another replica took it between the two statements
+            return False

@@ -1,0 +1,220 @@
+"""Short-lived state in a SQLite file of its own, by the raw driver.
+
+Why not SQLAlchemy: issuing and checking tokens are the hot path, and Core costs 100 µs a statement over the driver.
+Why a file of its own: a token's INSERT moves `PRAGMA data_version`, by which cached records are known to be fresh.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from auth_server.errors import Unavailable
+from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
+
+T = TypeVar("T")
+
+KEY_DIGITS = 64
+BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
+_COLUMNS = "key, expires_at, data, client_id, subject, family"
+_BY = {Index.KEY: "key", Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
+_LIVES = "(expires_at IS NULL OR expires_at > ?)"
+_GET = f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND key = ? AND {_LIVES} AND taken_at IS NULL"
+_PUT = f"INSERT OR REPLACE INTO entries ({_COLUMNS}, kind) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_TAKE = (
+    f"UPDATE entries SET taken_at = ? WHERE kind = ? AND key = ? AND {_LIVES} AND client_id IS ? AND taken_at IS NULL"
+)
+_SWAP = (
+    "UPDATE entries SET expires_at = ?, data = ?, client_id = ?, subject = ?, family = ?"
+    " WHERE kind = ? AND key = ? AND data = ? AND taken_at IS NULL"
+)
+_DRAW = (
+    "INSERT INTO throttles (bucket, full_at) VALUES (:bucket, :now + :cost) ON CONFLICT (bucket) DO UPDATE"
+    " SET full_at = max(full_at, :now) + :cost WHERE max(full_at, :now) + :cost - :now <= :capacity"
+)
+
+
+class SqliteState:
+    """State of one machine: any number of processes share the file.
+
+    Args:
+        path: the database file; its schema is up to date.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._writing = threading.Lock()  # in-process writers take turns, for the busy handler would sleep
+        self._writers: dict[str, sqlite3.Connection] = {}
+        self._pid = 0
+        self._dirty = False
+
+    # ---- connections: one reader a thread, two writers a process; none crosses a fork
+    def _open(self, synchronous: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA wal_autocheckpoint=20000")  # pages; the background thread checkpoints long before
+        return connection
+
+    def _reader(self) -> sqlite3.Connection:
+        local = self._local
+        if getattr(local, "pid", 0) != os.getpid():
+            local.connection, local.pid = self._open("NORMAL"), os.getpid()
+        return local.connection  # type: ignore[no-any-return]
+
+    def _read(self, statement: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return statement(self._reader())
+        except sqlite3.Error as error:
+            raise Unavailable(f"the state file does not answer ({error})") from error
+
+    @contextmanager
+    def _write(self, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
+        """A write transaction. NORMAL survives the death of processes, FULL power loss too."""
+        with self._writing:
+            try:
+                if self._pid != os.getpid():
+                    self._writers, self._pid = {}, os.getpid()
+                connection = self._writers.get(synchronous) or self._writers.setdefault(
+                    synchronous, self._open(synchronous)
+                )
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+                self._dirty = True
+            except sqlite3.Error as error:
+                broken = self._writers.pop(synchronous, None)
+                if broken:
+                    broken.close()
+                raise Unavailable(f"the state file does not answer ({error})") from error
+
+    # ---- the interface
+    def put(self, kind: Kind, entry: Entry, *, keep: Keep | None = None) -> None:
+        row = (entry.key, entry.expires_at, entry.data, entry.client_id, entry.subject, entry.family, int(kind))
+        with self._write() as connection:
+            connection.execute(_PUT, row)
+            if keep is not None:
+                column = _BY[keep.index]
+                value = getattr(entry, column)
+                connection.execute(
+                    f"DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE kind = ? AND {column} = ?"
+                    " ORDER BY number DESC LIMIT -1 OFFSET ?)",
+                    (int(kind), value, keep.newest),
+                )
+
+    def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
+        row = self._read(lambda connection: connection.execute(_GET, (int(kind), key, now)).fetchone())
+        return Entry(*row) if row else None
+
+    def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
+        where = f"kind = ? AND key = ? AND {_LIVES} AND client_id IS ?"
+        with self._write("FULL") as connection:
+            first = connection.execute(_TAKE, (now, int(kind), key, now, client_id)).rowcount > 0
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM entries WHERE {where}", (int(kind), key, now, client_id)
+            ).fetchone()
+        return Taken(Entry(*row), first) if row else None
+
+    def swap(self, kind: Kind, old: Entry, new: Entry) -> bool:
+        row = (new.expires_at, new.data, new.client_id, new.subject, new.family, int(kind), old.key, old.data)
+        with self._write() as connection:
+            return connection.execute(_SWAP, row).rowcount > 0
+
+    def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
+        with self._write("FULL") as connection:
+            for once in keys:
+                known = connection.execute("SELECT expires_at FROM spent WHERE key = ?", (once.key,)).fetchone()
+                if known and known[0] > now:
+                    return once
+            connection.executemany(
+                "INSERT OR REPLACE INTO spent (key, expires_at) VALUES (?, ?)",
+                [(once.key, once.expires_at) for once in keys],
+            )
+        return None
+
+    def find(self, kind: Kind, index: Index, value: str, page: Page, now: int) -> Sequence[Entry]:
+        where, arguments = self._condition(index, value)
+        query = (
+            f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND {where} AND {_LIVES} AND taken_at IS NULL"
+            " ORDER BY number DESC LIMIT ? OFFSET ?"
+        )
+        everything = (int(kind), *arguments, now, page.limit, page.offset)
+        return [Entry(*row) for row in self._read(lambda connection: connection.execute(query, everything).fetchall())]
+
+    @staticmethod
+    def _condition(index: Index, value: str) -> tuple[str, tuple[str | bytes, ...]]:
+        if index is Index.ALL:
+            return "1", ()
+        if index is Index.KEY:
+            return "key BETWEEN ? AND ?", key_range(value)
+        if index is Index.FAMILY:
+            return "family = ?", (bytes.fromhex(value),)
+        return f"{_BY[index]} = ?", (value,)
+
+    def revoke(self, index: Index, value: str) -> int:
+        where, arguments = self._condition(index, value)
+        if index is Index.KEY and len(value) != KEY_DIGITS:
+            return 0
+        with self._write("FULL") as connection:
+            return connection.execute(f"DELETE FROM entries WHERE {where}", arguments).rowcount
+
+    def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
+        capacity = rate.burst * rate.refill
+        if cost > 0:
+            arguments = {"bucket": bucket, "now": now, "cost": cost * rate.refill, "capacity": capacity}
+            if cost <= rate.burst:
+                with self._write() as connection:
+                    if connection.execute(_DRAW, arguments).rowcount:
+                        return Allowance(True, 0)
+        elif cost < 0:
+            with self._write() as connection:
+                connection.execute(
+                    "UPDATE throttles SET full_at = max(full_at + ?, ?) WHERE bucket = ?",
+                    (cost * rate.refill, now, bucket),
+                )
+            return Allowance(True, 0)
+        query = "SELECT full_at FROM throttles WHERE bucket = ?"
+        row = self._read(lambda connection: connection.execute(query, (bucket,)).fetchone())
+        wait = (max(row[0], now) if row else now) + max(cost, 1) * rate.refill - capacity - now
+        return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
+
+    def purge(self, now: int, limit: int) -> int:
+        gone = 0
+        for table, column in (("entries", "expires_at"), ("spent", "expires_at"), ("throttles", "full_at")):
+            with self._write() as connection:
+                gone += connection.execute(
+                    f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} <= ? LIMIT ?)",
+                    (now, limit - gone),
+                ).rowcount
+            if gone >= limit:
+                break
+        return gone
+
+    def sync(self) -> None:
+        """Checkpoint without waiting for anybody: that writes the log to disk, and keeps it short."""
+        if self._dirty:
+            self._dirty = False
+            self._read(lambda connection: connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+
+    def check(self) -> None:
+        self._read(lambda connection: connection.execute("SELECT 1 FROM spent LIMIT 1").fetchone())
+
+    def close(self) -> None:
+        with self._writing:
+            for connection in self._writers.values():
+                connection.close()
+            self._writers = {}
+        reader = getattr(self._local, "connection", None)
+        if reader is not None:
+            reader.close()
+            del self._local.connection, self._local.pid

@@ -1,0 +1,158 @@
+"""The interface to short-lived state: access tokens, sessions, once-only values, throttles.
+
+State is generic: a new kind of code or token needs no new method. Entries die by the injected clock
+(`expires_at <= now`); a backend's own expiry only cleans up, later. Every method raises `Unavailable` when the
+store does not answer; nothing is known then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+
+class Kind(IntEnum):
+    """What an entry is. The numbers are stored: never reuse one."""
+
+    ACCESS_TOKEN = 1  # sessions, client tokens: everything that opens an API
+    KNOWN_ADDRESS = 2  # an account has signed in from this address before
+
+
+class Index(IntEnum):
+    """By what entries are found and revoked."""
+
+    ALL = 0
+    KEY = 1  # in find: a prefix of the key in hex digits; in revoke: the whole key in hex digits
+    SUBJECT = 2
+    CLIENT = 3
+    FAMILY = 4  # in hex digits
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of state.
+
+    Args:
+        key: 32 bytes, the SHA-256 of what the bearer holds.
+        expires_at: Unix seconds; None never expires.
+        data: the domain's record, opaque to the store.
+        family: 32 bytes that entries with a common origin share: the key of the token they were made with.
+    """
+
+    key: bytes
+    expires_at: int | None
+    data: bytes
+    client_id: str | None = None
+    subject: str | None = None
+    family: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A limit on living entries of one kind: the *newest* ones that share the new entry's *index* value stay."""
+
+    index: Index
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer to `take`: the entry, and whether this call is the first and only one to redeem it."""
+
+    entry: Entry
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OnceKey:
+    """A value that counts once until *expires_at* (Unix seconds), for example the jti of a client's assertion."""
+
+    key: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A token bucket: *burst* tries at once, one more every *refill* seconds."""
+
+    burst: int
+    refill: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The answer to `draw`: whether the cost was covered, else the seconds until it would be."""
+
+    allowed: bool
+    retry_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, newest first."""
+
+    limit: int = 100
+    offset: int = 0
+
+
+class State(Protocol):
+    """Short-lived state, shared by all workers and replicas."""
+
+    def put(self, kind: Kind, entry: Entry, *, keep: Keep | None = None) -> None:
+        """Store *entry*, in place of one with the same kind and key; all workers see it on return.
+
+        It survives the death of any process; after power loss, entries of the last second may be gone.
+        """
+
+    def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
+        """Return the living, untaken entry, or None."""
+
+    def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
+        """Redeem a one-time entry; `first` is True for exactly one caller, ever. Durable on return.
+
+        The used entry stays, marked, until it expires, so that a replay is recognised. None if it is unknown,
+        expired, or belongs to another client than *client_id*; then nothing is used up.
+        """
+
+    def swap(self, kind: Kind, old: Entry, new: Entry) -> bool:
+        """Replace *old* by *new* (same key) if it still lives and holds *old*'s data; tell whether it did."""
+
+    def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
+        """Remember all *keys* in one step; return None, or the one already known, and then none is remembered.
+
+        Durable on return.
+        """
+
+    def find(self, kind: Kind, index: Index, value: str, page: Page, now: int) -> Sequence[Entry]:
+        """Return living entries, newest first.
+
+        Args:
+            value: ignored for `Index.ALL`; hex digits for KEY and FAMILY, else ValueError.
+        """
+
+    def revoke(self, index: Index, value: str) -> int:
+        """Delete the entries of every kind under *value*; dead on every replica, durably, on return.
+
+        Returns:
+            How many entries died.
+        """
+
+    def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
+        """Take *cost* tries from a bucket if it has them; a cost of 0 only asks for one, a negative one gives back."""
+
+    def purge(self, now: int, limit: int) -> int:
+        """Delete at most *limit* things that have expired; return how many went."""
+
+    def sync(self) -> None:
+        """Make every acknowledged write survive power loss; called about once a second."""
+
+    def check(self) -> None:
+        """Return if the store answers, else raise Unavailable."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+def key_range(prefix: str) -> tuple[bytes, bytes]:
+    """Return the least and the greatest 32-byte key whose hex digits begin with *prefix*."""
+    return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))

@@ -1,0 +1,12 @@
+"""For those who start gunicorn themselves: gunicorn -c config/gunicorn.conf.py auth_server.wsgi:application
+
+`auth-server serve` uses the same settings without this file. The environment decides (docs/settings.md); run
+`auth-server db upgrade` first.
+"""
+
+import os
+
+from auth_server import settings
+from auth_server.cli.web_servers import gunicorn_options
+
+globals().update(gunicorn_options(settings.load(os.environ).settings))

@@ -1,0 +1,1 @@
+"""Real servers for tests: Debian's binaries as processes of ours, which nothing outlives."""

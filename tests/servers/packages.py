@@ -1,0 +1,73 @@
+"""The Debian packages whose programs the tests start: `python -m tests.servers.packages` installs what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = {
+    "initdb": "postgresql",
+    "pg_ctl": "postgresql",
+    "redis-server": "redis-server",
+    "prometheus": "prometheus",
+    "chromium": "chromium",
+}
+POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before a package starts its service
+
+
+def find(program: str) -> Path:
+    """Return where *program* is.
+
+    Raises:
+        FileNotFoundError: it is missing. A test that needs it then fails; it is never skipped.
+    """
+    found = shutil.which(program)
+    if found:
+        return Path(found)
+    debian = Path("/usr/lib/postgresql").glob(f"*/bin/{program}")  # not in PATH there
+    newest = max(debian, key=lambda path: int(path.parts[-3]), default=None)
+    if newest is None:
+        raise FileNotFoundError(f"{program} is missing; `python -m tests.servers.packages` as root installs it")
+    return newest
+
+
+def missing() -> list[str]:
+    """Return the packages whose programs are not there."""
+    absent = set()
+    for program, package in PACKAGES.items():
+        try:
+            find(program)
+        except FileNotFoundError:
+            absent.add(package)
+    return sorted(absent)
+
+
+def install(packages: list[str]) -> None:
+    """Install *packages* without starting their services; needs root."""
+    ours = not POLICY.exists()
+    if ours:
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+            subprocess.run(["apt-get", "--quiet", *command], check=True, env=environment)
+    finally:
+        if ours:
+            POLICY.unlink()
+
+
+def main() -> int:
+    packages = missing()
+    if not packages:
+        return 0
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        print(f"The tests need {', '.join(packages)}: install these packages, on Debian with apt-get as root.")
+        return 1
+    install(packages)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""A PostgreSQL server of our own: one for all test processes, stopped by the last that leaves."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.servers.packages import find
+
+USER = "postgres"  # as whom the server runs when we are root, which it refuses
+SETTINGS = (
+    "listen_addresses=",  # the socket file only
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=300",
+    "shared_buffers=32MB",
+)
+
+
+class PostgreSQL:
+    """One server, reachable over a socket file in *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._data = folder / "data"
+
+    def start(self) -> None:
+        """Make a new, empty cluster and start it; return when it answers."""
+        self._run(
+            "initdb", "--pgdata", str(self._data), "--username=test", "--auth=trust", "--no-sync", "--locale=C.UTF-8"
+        )
+        options = " ".join(f"-c {setting}" for setting in SETTINGS) + f" -k {self.folder}"
+        log = str(self.folder / "postgresql.log")
+        self._run("pg_ctl", "start", "--wait", "--pgdata", str(self._data), "--log", log, "--options", options)
+
+    def stop(self) -> None:
+        """Stop it at once; its data is gone."""
+        with suppress(subprocess.CalledProcessError):
+            self._run("pg_ctl", "stop", "--pgdata", str(self._data), "--mode=immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """Return the SQLAlchemy URL of *database*."""
+        return f"postgresql+psycopg://test@/{database}?host={self.folder}"
+
+    def create(self, database: str, template: str = "template1") -> str:
+        """Make *database*, with what *template* holds; return its URL."""
+        self._run("createdb", "-h", str(self.folder), "-U", "test", "-T", template, database)
+        return self.url(database)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        user = USER if os.geteuid() == 0 else None
+        groups: list[str] | None = [] if user else None
+        command = [str(find(program)), *arguments]
+        subprocess.run(
+            command, check=True, user=user, group=user, extra_groups=groups, cwd="/", stdout=subprocess.DEVNULL
+        )
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[PostgreSQL]:
+    """The server of all processes that name the same *folder*: the first starts it, the last stops it."""
+    place = folder / "postgresql.place"
+    with (folder / "postgresql.users").open("w") as users:
+        with _alone(folder):
+            fcntl.flock(users, fcntl.LOCK_SH)  # held as long as we use the server
+            if place.exists():
+                server = PostgreSQL(Path(place.read_text()))
+            else:
+                server = PostgreSQL(_new_folder())
+                server.start()
+                place.write_text(str(server.folder))
+        try:
+            yield server
+        finally:
+            with _alone(folder), suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody else does any more
+                place.unlink()
+                server.stop()
+
+
+def _new_folder() -> Path:
+    """Make a folder with a path short enough for a socket, where the server's user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER, USER)
+    return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "postgresql.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

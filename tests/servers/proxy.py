@@ -1,0 +1,78 @@
+"""A TCP proxy before a server, which can keep the server's answers back."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class Proxy:
+    """Passes bytes on; while told to hold, only the first few of the server's on each connection.
+
+    Args:
+        target: the server's port on this machine.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = ("127.0.0.1", target)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._left = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def hold(self, after: int) -> None:
+        """From now on pass *after* more bytes of answers, and keep the rest."""
+        self._left = after
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Pass on what was kept, and everything to come."""
+        self._flowing.set()
+
+    def close(self) -> None:
+        """End all connections."""
+        self.release()
+        for one in (self._listener, *self._sockets):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                self._sockets += client, server
+                threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._pump_answers, args=(server, client), daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def _pump_answers(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not self._flowing.is_set():
+                    now, data = data[: self._left], data[self._left :]
+                    self._left -= len(now)
+                    sink.sendall(now)
+                    self._flowing.wait()
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def before(target: int) -> Iterator[Proxy]:
+    """A proxy before the server at port *target*."""
+    proxy = Proxy(target)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

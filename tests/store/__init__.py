@@ -1,0 +1,1 @@
+"""The stores, by the suites in conformance/ that every implementation must pass."""

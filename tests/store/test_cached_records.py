@@ -1,0 +1,17 @@
+"""Records behind the cache keep what all Records promise."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from auth_server.store.records import Records
+from tests.store.conformance.contention import TestRecordsContention  # noqa: F401
+from tests.store.conformance.records import *  # noqa: F403
+from tests.store.opening import cached_records
+
+
+@pytest.fixture
+def open_records(sqlite_files: Path) -> Callable[[], Records]:
+    return partial(cached_records, sqlite_files / "records.db")

@@ -1,0 +1,29 @@
+"""Records in PostgreSQL keep what all Records promise."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+
+import pytest
+
+from auth_server.store.records import Records
+from auth_server.store.schema import RECORDS
+from tests.servers.postgresql import PostgreSQL
+from tests.store.conformance.contention import TestRecordsContention  # noqa: F401
+from tests.store.conformance.records import *  # noqa: F403
+from tests.store.opening import migrated, sql_records
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def template(postgresql_server: PostgreSQL, worker_id: str) -> str:
+    """The name of an empty, migrated database to copy."""
+    name = f"records_{worker_id}"
+    migrated(postgresql_server.create(name), RECORDS)
+    return name
+
+
+@pytest.fixture
+def open_records(postgresql_server: PostgreSQL, template: str) -> Callable[[], Records]:
+    return partial(sql_records, postgresql_server.create(f"{template}_{next(_numbers)}", template))
