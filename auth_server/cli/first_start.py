@@ -67,7 +67,8 @@ def commands(pair: str, issuer: str) -> Iterator[str]:
     get = f"curl -s -u {shlex.quote(pair)} -d grant_type=client_credentials {shlex.quote(token)}"
     cut = """sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p'"""
     yield get
-    yield f'curl -s -u {shlex.quote(pair)} -d "token=$({get} | {cut})" {shlex.quote(issuer + "/api/v1/oauth/introspect")}'
+    introspect = shlex.quote(f"{issuer}/api/v1/oauth/introspect")
+    yield f'curl -s -u {shlex.quote(pair)} -d "token=$({get} | {cut})" {introspect}'
 
 
 def hints(issuer: str) -> Iterator[str]:
