@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs audit security lock migration clean
+.PHONY: help run test lint format bench docs audit security settings-file lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,7 @@ lint: $(VENV)/development.stamp ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/python tools/settings_file.py --check
 
 format: $(VENV)/development.stamp ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix -q .
@@ -47,6 +48,9 @@ format: $(VENV)/development.stamp ## let ruff format and mend what it can
 
 bench: $(VENV)/development.stamp ## the benchmark; writes bench/results.md
 	@$(BIN)/python -m bench
+
+settings-file: $(VENV)/development.stamp ## write config/auth-server.toml from the settings' declarations
+	@$(BIN)/python tools/settings_file.py
 
 security: $(VENV)/development.stamp ## the table of attacks, tests and states in docs/security.md
 	@$(BIN)/python tools/security_table.py
