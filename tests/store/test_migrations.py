@@ -1,0 +1,85 @@
+"""The migrations bring every store to exactly the tables, from empty and with what an older version wrote."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from auth_server.store import engine, schema
+from auth_server.store.records import Client, User
+from auth_server.store.schema import History
+from auth_server.store.sql_records import SqlRecords
+from tests.servers.postgresql import PostgreSQL
+
+HISTORIES = pytest.mark.parametrize("history", [schema.RECORDS, schema.STATE], ids=lambda history: history.name)
+
+
+@HISTORIES
+def test_an_empty_store_becomes_the_tables(tmp_path: Path, history: History) -> None:
+    """After the upgrade Alembic finds nothing to change."""
+    store = engine.create(f"sqlite:///{tmp_path}/store.db")
+    assert not schema.is_current(store, history)
+    assert schema.upgrade(store, history)
+    assert schema.is_current(store, history)
+    assert schema.differences(store, history) == []
+    assert not schema.upgrade(store, history)
+
+
+def test_postgresql_becomes_the_tables(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
+    """The same on PostgreSQL, for the durable records."""
+    store = engine.create(postgresql_server.create(f"migrations_{tmp_path.name}"))
+    schema.upgrade(store, schema.RECORDS)
+    assert schema.differences(store, schema.RECORDS) == []
+    store.dispose()
+
+
+def test_a_filled_store_keeps_what_it_holds(tmp_path: Path) -> None:
+    """Rows written at the first version are there, and readable, at the newest one."""
+    from alembic import command
+
+    store = engine.create(f"sqlite:///{tmp_path}/store.db")
+    with engine.writing(store) as connection:
+        command.upgrade(schema._config(connection, schema.RECORDS), "0001")
+    with engine.writing(store) as connection:
+        connection.execute(text(_USER_OF_0001))
+        connection.execute(text(_CLIENT_OF_0001))
+    schema.upgrade(store, schema.RECORDS)
+    assert schema.differences(store, schema.RECORDS) == []
+    records = SqlRecords(store)
+    user, client = records.users.get("ut0000000000000a"), records.clients.get("svc")
+    assert isinstance(user, User)
+    assert user.name == "jane"
+    assert isinstance(client, Client)
+    assert client.scope == "metrics"
+    assert records.generation() == 1
+
+
+def test_replicas_that_start_together_migrate_once(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
+    """Two upgrades of one empty database at once: both end well."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    url = postgresql_server.create(f"migrations_{tmp_path.name}")
+
+    def start(_: int) -> str | None:
+        store = engine.create(url)
+        schema.upgrade(store, schema.RECORDS)
+        found = schema.version(store, schema.RECORDS)
+        store.dispose()
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(start, range(3))) == [schema.RECORDS.head] * 3
+
+
+_USER_OF_0001 = """
+INSERT INTO users (uid, name, role, email, email_verified, display_name, claims, enabled, super_admin, password_hash,
+  password_version, must_change_password, created_at, updated_at)
+VALUES ('ut0000000000000a', 'jane', 'user', '', 0, 'Jane', '{}', 1, 0, 'x', 1, 0, 1, 1)
+"""
+_CLIENT_OF_0001 = """
+INSERT INTO clients (client_id, client_name, enabled, role, secrets, token_endpoint_auth_method, strict_auth_method,
+  grant_types, response_types, redirect_uris, post_logout_redirect_uris, scope, audience, resource, token_format,
+  token_limit, jwks_uri, require_par, require_dpop, first_party, metadata, created_at, updated_at)
+VALUES ('svc', 'Service', 1, 'client', '[]', 'client_secret_basic', 0, '["client_credentials"]', '[]', '[]', '[]',
+  'metrics', '[]', '[]', 'opaque', 10, '', 0, 0, 0, '{}', 1, 1)
+"""
