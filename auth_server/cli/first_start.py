@@ -8,7 +8,7 @@ from auth_server.domain import credentials, roles
 from auth_server.domain.users import Changes
 from auth_server.protocol.server import Server
 
-CLIENT_NAME = "quickstart"
+CLIENT_ID = "quickstart"
 SCOPE = "metrics"
 
 
@@ -44,7 +44,7 @@ def prepare(server: Server, *, quickstart: bool) -> Made | None:
     made = Made(admin.name, None if given else password)
     if not quickstart:
         return made
-    new = server.clients.add({"client_name": CLIENT_NAME, "scope": SCOPE})
+    new = server.clients.add({"client_id": CLIENT_ID, "client_name": CLIENT_ID, "scope": SCOPE})
     server.audit.record("client.add", actor="first start", client_id=new.client.client_id)
     return Made(made.username, made.password, new.client.client_id, new.secret)
 

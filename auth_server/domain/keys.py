@@ -107,14 +107,13 @@ def _pem(key: Any) -> bytes:
 
 
 def public_jwk(alg: str, private_pem: bytes) -> dict[str, Any]:
-    """Return the public JWK of a private key: `kid` is its thumbprint (RFC 7638), `use` sig, `alg` as given."""
+    """Return the public JWK of a private key: `kid` follows from its thumbprint (RFC 7638), `use` sig, `alg` as given."""
     kind: type[ECKey] | type[OKPKey] | type[RSAKey]
     kind = ECKey if alg in _CURVES else OKPKey if alg in ("EdDSA", "Ed25519") else RSAKey
     key = kind.import_key(private_pem)
     members = dict(key.as_dict(private=False))
     members.pop("kid", None)
-    # The thumbprint covers the key alone: with one RSA key for two algorithms kids would meet (S-123).
-    kid = key.thumbprint() if alg not in ("PS256", "RS384", "RS512", "PS384", "PS512") else f"{key.thumbprint()}.{alg}"
+    kid = key.thumbprint().lstrip("-")  # a leading dash would be an option on the command line
     return {**members, "kid": kid, "use": "sig", "alg": alg}
 
 
