@@ -19,8 +19,8 @@ class InvalidInput(AuthServerError):
         self.reason = reason
 
 
-class WeakKey(InvalidInput):
-    """A key of the right form that is too weak, or of a kind that is not used here (S-125)."""
+class Refused(InvalidInput):
+    """A value of the right form that is refused for what it is: a weak key, a scope that its holder never has."""
 
 
 class NotAuthenticated(AuthServerError):

@@ -1,17 +1,14 @@
 """Registered clients: every rule about their metadata, on all roads (command line, admin API, registration)."""
 
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
-
 from auth_server.clock import Clock, Random, rfc3339
-from auth_server.domain import credentials, roles, scopes
+from auth_server.domain import credentials, names, roles, scopes
+from auth_server.domain.foreign_keys import check_jwks
 from auth_server.domain.sealing import Sealing
 from auth_server.domain.tokens import Tokens
 from auth_server.errors import InvalidInput, NotFound
@@ -20,11 +17,12 @@ from auth_server.store.state import Page
 
 DEFAULT_TTL = 86400  # seconds, of client_credentials tokens
 MAX_TTL = 2678400
+MAX_TOKENS = 1000000  # of one client, at once
+LOGIN_SCOPE = "openid profile email offline_access"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 LOOPBACK_HOSTS = ("127.0.0.1", "[::1]", "localhost")
 _FORBIDDEN_SCHEMES = frozenset(("javascript", "data", "vbscript", "file", "blob", "about"))
 MIN_MAC_SECRET = 43  # characters: 256 bits, where the secret is the key of a MAC (OIDC Core §16.19)
-MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,24 @@ class Clients:
         """
         now = self._clock()
         client_id = values.get("client_id") or credentials.new_uid(self._random, "c", now)
-        made = Client(**{**values, "client_id": client_id, "created_at": now, "updated_at": now})
-        if not made.redirect_uris and not made.scope:
-            raise InvalidInput("scope", "a client without redirect URIs needs one, for example: --scope metrics")
-        client = self._checked(made)
+        given = {**self._defaults(values), **values}
+        client = self._checked(Client(**{**given, "client_id": client_id, "created_at": now, "updated_at": now}))
         if client.token_endpoint_auth_method in SECRET_METHODS:
             secret = secret or credentials.new_client_secret(self._random)
             client = replace(client, secrets=(self._stored_secret(client, secret),))
         elif secret is not None:
             raise InvalidInput("secret", f"{client.token_endpoint_auth_method} uses no secret; leave it out")
         return NewClient(self._records.clients.add(client), secret)
+
+    def _defaults(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What a new client gets where nothing is said, beside the defaults of the record."""
+        defaults: dict[str, Any] = {"client_name": names.pet_name(self._random)}
+        if values.get("redirect_uris"):
+            defaults["scope"] = LOGIN_SCOPE
+            defaults["grant_types"] = _all_in(("authorization_code",), self._capabilities.grant_types)  # RFC 7591 §2
+        elif not values.get("scope"):
+            raise InvalidInput("scope", "a client without redirect URIs needs one, for example: --scope metrics")
+        return defaults
 
     def find(self, client_id: str) -> Client:
         """Return a client.
@@ -121,21 +127,30 @@ class Clients:
         return client
 
     def new_secret(
-        self, client_id: str, secret: str | None = None, overlap: int = 0, method: str | None = None
+        self,
+        client_id: str,
+        secret: str | None = None,
+        overlap: int = 0,
+        values: Mapping[str, Any] | None = None,
     ) -> NewClient:
         """Replace a client's secret.
 
         Args:
+            secret: a given one; None makes one.
             overlap: seconds that the old ones still count; 0 ends them at once.
-            method: another authentication method to change to at the same time.
+            values: members to change at the same time, such as the authentication method.
+
+        Raises:
+            InvalidInput: the secret or a member is not acceptable, or the client uses no secret.
+            NotFound: there is no such client.
         """
+        if not 0 <= overlap <= MAX_TTL:
+            raise InvalidInput("overlap", f"must be 0 to {MAX_TTL} seconds")
         text = secret or credentials.new_client_secret(self._random)
         now = self._clock()
 
         def apply(client: Client) -> Client:
-            client = self._checked(
-                replace(client, token_endpoint_auth_method=method or client.token_endpoint_auth_method)
-            )
+            client = self._checked(replace(client, **(values or {})))
             if client.token_endpoint_auth_method not in SECRET_METHODS:
                 raise InvalidInput(
                     "client", f"{client_id} authenticates by {client.token_endpoint_auth_method}, without a secret"
@@ -200,6 +215,16 @@ class Clients:
         """Return the client in normal form, or raise InvalidInput for the first member that is wrong."""
         if not credentials.CLIENT_ID(client.client_id):
             raise InvalidInput("client-id", "must have 1 to 255 characters of A-Z a-z 0-9 . _ ~ : / -")
+        self._check_choices(client)
+        _check_values(client)
+        _check_keys(client)
+        for name, asked in (("require-par", client.require_par), ("require-dpop", client.require_dpop)):
+            if asked:
+                raise InvalidInput(name, "is not offered by this version; leave it out")
+        scope = scopes.chosen(client.scope) if client.scope else ""
+        return replace(client, scope=scope, token_limit=client.token_limit if client.token_limit > 0 else -1)
+
+    def _check_choices(self, client: Client) -> None:
         can = self._capabilities
         _among("auth-method", client.token_endpoint_auth_method, can.auth_methods)
         _among("role", client.role, roles.CLIENT_ROLES)
@@ -208,29 +233,35 @@ class Clients:
             _among("grant-types", grant, can.grant_types)
         for response_type in client.response_types:
             _among("response-types", response_type, can.response_types)
-        if len(client.client_name) > 160 or any(ord(c) < 32 for c in client.client_name):
-            raise InvalidInput("name", "must have at most 160 characters on one line")
         if "client_credentials" in client.grant_types and client.token_endpoint_auth_method == "none":
             raise InvalidInput("grant-types", "client_credentials needs a client that authenticates (RFC 6749 §4.4)")
-        if client.access_token_ttl is not None and not 1 <= client.access_token_ttl <= MAX_TTL:
-            raise InvalidInput("expires", f"must be 1 to {MAX_TTL} seconds")
-        if client.token_limit < 1:
-            client = replace(client, token_limit=-1)
-        for uri in (*client.redirect_uris, *client.post_logout_redirect_uris):
-            check_redirect_uri(uri)
-        for uri in (*client.audience, *client.resource):
-            if not uri or len(uri) > 512 or not uri.isprintable() or " " in uri:
-                raise InvalidInput("audience", "must be a URI such as https://api.example.org")
-        if client.jwks is not None:
-            check_jwks(client.jwks)
-        if client.token_endpoint_auth_method == "private_key_jwt" and client.jwks is None:
-            raise InvalidInput("jwks", "private_key_jwt needs the client's public keys; give --jwks FILE")
-        if client.jwks_uri:
-            raise InvalidInput("jwks-uri", "keys by URL are not offered yet; give the keys themselves with --jwks FILE")
-        scope = scopes.normal(client.scope)
-        if client.scope and not scope:
-            raise InvalidInput("scope", "holds no usable word; write for example: metrics sessions")
-        return replace(client, scope=scope)
+
+
+def _check_values(client: Client) -> None:
+    if len(client.client_name) > 160 or not client.client_name.isprintable():
+        raise InvalidInput("name", "must have at most 160 characters on one line")
+    if client.access_token_ttl is not None and not 1 <= client.access_token_ttl <= MAX_TTL:
+        raise InvalidInput("expires", f"must be 1 to {MAX_TTL} seconds")
+    if not -1 <= client.token_limit <= MAX_TOKENS:
+        raise InvalidInput("tokens", f"must be 1 to {MAX_TOKENS}, or -1 for any number")
+    for uri in (*client.redirect_uris, *client.post_logout_redirect_uris):
+        check_redirect_uri(uri)
+    for uri in (*client.audience, *client.resource):
+        if not uri or len(uri) > 512 or not uri.isprintable() or " " in uri:
+            raise InvalidInput("audience", "must be a URI such as https://api.example.org")
+
+
+def _check_keys(client: Client) -> None:
+    if client.jwks is not None:
+        check_jwks(client.jwks)
+    if client.token_endpoint_auth_method == "private_key_jwt" and client.jwks is None:
+        raise InvalidInput("jwks", "private_key_jwt needs the client's public keys; give --jwks FILE")
+    if client.jwks_uri:
+        raise InvalidInput("jwks-uri", "keys by URL are not offered yet; give the keys themselves with --jwks FILE")
+
+
+def _all_in(wanted: Sequence[str], possible: Sequence[str]) -> tuple[str, ...]:
+    return tuple(value for value in wanted if value in possible)
 
 
 def _among(field: str, value: str, allowed: Sequence[str]) -> None:
@@ -274,48 +305,6 @@ def origin(uri: str) -> str:
 
 def _is_loopback(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
-
-
-_PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
-_CURVES = frozenset(("P-256", "P-384", "P-521", "Ed25519"))
-
-
-def check_jwks(jwks: Mapping[str, Any]) -> None:
-    """Refuse a client's key set that is unusable, weak or holds private keys (S-125, S-142).
-
-    Raises:
-        InvalidInput: with field `jwks`.
-    """
-    keys = jwks.get("keys")
-    if not isinstance(keys, list) or not 1 <= len(keys) <= 20 or not all(isinstance(key, dict) for key in keys):
-        raise InvalidInput("jwks", 'must be {"keys": […]} with 1 to 20 keys (RFC 7517 §5)')
-    for key in keys:
-        if _PRIVATE & key.keys():
-            raise InvalidInput("jwks", "holds a private or symmetric key; give public keys only")
-        kind = key.get("kty")
-        if kind == "RSA":
-            _check_rsa(key)
-        elif kind not in ("EC", "OKP") or key.get("crv") not in _CURVES:
-            raise InvalidInput("jwks", f"a key of kind {kind!s:.20}, {key.get('crv')!s:.20} is not supported")
-    kids = [key.get("kid") for key in keys]
-    if len(keys) > 1 and (None in kids or len(set(map(str, kids))) < len(kids)):
-        raise InvalidInput("jwks", "each of several keys needs a `kid` of its own")
-    try:
-        KeySet.import_key_set(json.loads(json.dumps(dict(jwks))))
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise InvalidInput("jwks", f"cannot be read: {error}") from None
-
-
-def _check_rsa(key: Mapping[str, Any]) -> None:
-    modulus, exponent = key.get("n"), key.get("e")
-    if not isinstance(modulus, str) or not isinstance(exponent, str) or len(exponent) > 6 or len(modulus) > 1400:
-        raise InvalidInput("jwks", f"RSA keys must have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits and a small exponent")
-    try:
-        bits = int.from_bytes(b64decode(modulus + "=" * (-len(modulus) % 4), b"-_")).bit_length()
-    except ValueError:
-        bits = 0
-    if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
-        raise InvalidInput("jwks", f"RSA keys must have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, this one has {bits}")
 
 
 _SHOWN = tuple(f.name for f in fields(Client) if f.name not in ("secrets", "created_at", "updated_at", "metadata"))

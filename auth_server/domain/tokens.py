@@ -93,6 +93,11 @@ class Living:
     user: User | None
     client: Client | None
 
+    @property
+    def is_person(self) -> bool:
+        """Whether a person signed in with it; clients, app passwords and their sessions are no persons (S-077)."""
+        return self.user is not None and not self.token.is_client_session
+
 
 _DEFAULTS = {f.name: f.default for f in fields(Token)}
 

@@ -54,6 +54,7 @@ class Changes:
     claims: Mapping[str, Any] | None = None
     enabled: bool | None = None
     password: str | None = None
+    must_change_password: bool | None = None  # pages ask for a new one; a new password answers that
 
 
 class Users:
@@ -122,7 +123,9 @@ class Users:
         def apply(user: User) -> User:
             changed = self._changed(user, changes)
             if hashed:
-                changed = replace(changed, password_hash=hashed, must_change_password=False)
+                changed = replace(
+                    changed, password_hash=hashed, must_change_password=bool(changes.must_change_password)
+                )
             if hashed or (changes.role is not None and changes.role != user.role):
                 changed = replace(changed, password_version=user.password_version + 1)
             return replace(changed, updated_at=self._clock())

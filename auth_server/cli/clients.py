@@ -1,0 +1,276 @@
+"""`auth-server clients`: programs that get tokens."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auth_server.cli.context import confirm, opened, read_file, record, secret
+from auth_server.cli.output import Columns, Output, Record, chosen, json_option, list_options, one, show_options
+from auth_server.domain import client_metadata
+from auth_server.domain.clients import DEFAULT_TTL, NewClient, described
+from auth_server.errors import InvalidInput
+from auth_server.protocol.server import Server
+from auth_server.store.records import Client
+from auth_server.store.state import Page
+
+METHODS = (
+    "none",
+    "client_secret_basic",
+    "client_secret_post",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+)
+
+
+def _lifetime(row: Record) -> str:
+    """A token's life as PhotoPrism writes it: `24h0m0s; up to 10 tokens`."""
+    minutes, seconds = divmod(row["access_token_ttl"] or DEFAULT_TTL, 60)
+    hours, minutes = divmod(minutes, 60)
+    number = row["token_limit"]
+    return f"{hours}h{minutes}m{seconds}s" + (f"; up to {number} tokens" if number > 0 else "")
+
+
+COLUMNS: Columns = {
+    "Client ID": "client_id",
+    "Name": "client_name",
+    "Authentication Method": "token_endpoint_auth_method",
+    "User": lambda row: row["user"] or "n/a",
+    "Role": "role",
+    "Scope": "scope",
+    "Enabled": "enabled",
+    "Access Token Lifetime": _lifetime,
+    "Created At": "created_at",
+}
+SECRET_COLUMNS: Columns = {"Client ID": "client_id", "Client Secret": "client_secret"}
+LISTS = ("redirect_uris", "post_logout_redirect_uris", "audience", "resource", "response_types")
+
+
+@click.group()
+def clients() -> None:
+    """Programs that get tokens.
+
+    \b
+    Examples:
+      auth-server clients add --name backup --scope metrics
+      auth-server clients ls
+    """
+
+
+def metadata_options(command: Any) -> Any:
+    """The flags that `add` and `mod` share; named as the members of the record that they set."""
+    uris: dict[str, Any] = {"multiple": True, "metavar": "URI"}
+    for option in (
+        click.option(
+            "--metadata", "file", type=click.Path(path_type=Path), help="JSON with RFC 7591 members; flags win."
+        ),
+        click.option("--first-party", is_flag=True, default=None, help="People are not asked for consent."),
+        click.option("--require-dpop", is_flag=True, default=None, help="Tokens only for a key of the client's."),
+        click.option("--require-par", is_flag=True, default=None, help="Only pushed authorization requests."),
+        click.option("--resource", **uris, help="What it answers for as a resource service; repeats."),
+        click.option("--audience", **uris, help="`aud` of its tokens; repeats. This server without."),
+        click.option("--role", "-r", type=click.Choice(["client", "admin"]), help="What it may do."),
+        click.option("--tokens", "-t", "token_limit", type=int, metavar="N", help="Living tokens; -1: any number."),
+        click.option("--expires", "-e", "access_token_ttl", type=int, metavar="SECONDS", help="A token's life."),
+        click.option("--token-format", type=click.Choice(["opaque", "jwt"]), help="Form of its access tokens."),
+        click.option("--jwks-uri", metavar="URI", help="Where its public keys are."),
+        click.option("--jwks", "jwks_file", type=click.Path(path_type=Path), help="File with its public keys."),
+        click.option(
+            "--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS), help="How it proves who it is."
+        ),
+        click.option("--scope", "-s", help="What it may do, words parted by spaces."),
+        click.option("--response-types", multiple=True, help="What it may ask to authorize; repeats."),
+        click.option("--grant-types", metavar="A,B", help="How it may get tokens."),
+        click.option(
+            "--post-logout-redirect-uri",
+            "post_logout_redirect_uris",
+            **uris,
+            help="Where people go after logout; repeats.",
+        ),
+        click.option("--redirect-uri", "redirect_uris", **uris, help="Where people go after login; repeats."),
+        click.option("--generate-secret", is_flag=True, help="Make a new secret."),
+        click.option("--secret", help="32 to 128 characters; - reads a line from standard input."),
+        click.option("--name", "-n", "client_name", help="The name that people see."),
+    ):
+        command = option(command)
+    return json_option(command)
+
+
+@clients.command()
+@click.argument("username", required=False)
+@click.option("--client-id", "--id", help="An id of your choice; else one is made.")
+@metadata_options
+def add(username: str | None, as_json: bool, generate_secret: bool, **flags: Any) -> None:
+    """Register a client; with USERNAME it acts for that person. Its secret is shown this once.
+
+    \b
+    Examples:
+      auth-server clients add --name backup --scope metrics
+      auth-server clients add --name api --scope introspect --resource https://api.example.org
+      auth-server clients add --auth-method private_key_jwt --jwks keys.json --scope metrics
+    """
+    given = _given_secret(flags.pop("secret"), generate_secret)
+    values, from_file = _values(flags)
+    with opened() as server:
+        if username is not None:
+            values["owner_uid"] = server.users.find(username).uid
+        made = server.clients.add(values, given or from_file)
+        record(server, "client.add", client_id=made.client.client_id, name=made.client.client_name)
+        row = _row(server, made.client)
+    _show_new(one(as_json), row, made.secret)
+
+
+@clients.command()
+@click.argument("search", default="")
+@list_options
+def ls(search: str, **options: Any) -> None:
+    """List clients; SEARCH is the beginning of an id, a name or its user's name.
+
+    \b
+    Example:
+      auth-server clients ls back --md
+    """
+    output = chosen(**options)
+    with opened() as server:
+        rows = [_row(server, client) for client in server.clients.page(search, Page(limit=1 << 31))]
+    output.records(rows, COLUMNS)
+
+
+@clients.command()
+@click.argument("client_id", metavar="ID")
+@show_options
+def show(client_id: str, **options: Any) -> None:
+    """Show a client.
+
+    \b
+    Example:
+      auth-server clients show csm4k31vnt5p9e2a
+    """
+    output = chosen(**options)
+    with opened() as server:
+        row = _row(server, server.clients.find(client_id))
+    output.record(row)
+
+
+@clients.command()
+@click.argument("client_id", metavar="ID")
+@metadata_options
+@click.option("--disable/--enable", "disabled", default=None, help="Whether it gets tokens, and they count.")
+def mod(client_id: str, as_json: bool, generate_secret: bool, disabled: bool | None, **flags: Any) -> None:
+    """Change a client; only what is given changes. What repeats replaces the list, "" empties it.
+
+    \b
+    Examples:
+      auth-server clients mod csm4k31vnt5p9e2a --scope "metrics sessions"
+      auth-server clients mod csm4k31vnt5p9e2a --disable
+    """
+    given = _given_secret(flags.pop("secret"), generate_secret)
+    values, from_file = _values(flags)
+    if values.pop("client_id", client_id) != client_id:
+        raise InvalidInput("client_id", "the file names another client; an id cannot be changed")
+    if disabled is not None:
+        values["enabled"] = not disabled
+    given = given or from_file
+    with opened() as server:
+        server.clients.find(client_id)
+        if given or generate_secret:
+            made = server.clients.new_secret(client_id, given, values=values)
+        else:
+            made = NewClient(server.clients.change(client_id, values), None)
+        changed = [*values, *(["secret"] if made.secret else [])]
+        record(server, "client.change", client_id=client_id, changed=changed)
+        row = _row(server, made.client)
+    _show_new(one(as_json), row, made.secret)
+
+
+@clients.command()
+@click.argument("client_id", metavar="ID")
+@click.option("--yes", "-y", "--force", "-f", is_flag=True, help="Do not ask.")
+@json_option
+def rm(client_id: str, yes: bool, as_json: bool) -> None:
+    """Remove a client; its tokens end at once. It asks first.
+
+    \b
+    Example:
+      auth-server clients rm csm4k31vnt5p9e2a --yes
+    """
+    with opened() as server:
+        client = server.clients.find(client_id)
+        confirm(f"Remove the client {client.client_name} ({client_id}) and end its tokens?", yes=yes)
+        server.clients.remove(client_id)
+        record(server, "client.remove", client_id=client_id, name=client.client_name)
+    one(as_json).deleted(1)
+
+
+@clients.command("secret")
+@click.argument("client_id", metavar="ID")
+@click.option("--overlap", type=int, default=0, metavar="SECONDS", help="How long the old one still counts.")
+@click.option("--secret", help="32 to 128 characters; - reads a line from standard input.")
+@json_option
+def new_secret(client_id: str, overlap: int, secret: str | None, as_json: bool) -> None:
+    """Replace a client's secret; the new one is shown this once.
+
+    \b
+    Examples:
+      auth-server clients secret csm4k31vnt5p9e2a
+      auth-server clients secret csm4k31vnt5p9e2a --overlap 86400
+    """
+    given = _given_secret(secret, False)
+    with opened() as server:
+        server.clients.find(client_id)
+        made = server.clients.new_secret(client_id, given, overlap)
+        record(server, "client.secret", client_id=client_id, overlap=overlap)
+        row = _row(server, made.client)
+    _show_new(one(as_json), row, made.secret)
+
+
+def _given_secret(value: str | None, generate: bool) -> str | None:
+    if value is not None and generate:
+        raise click.UsageError("choose one of --secret and --generate-secret")
+    return secret(value, what="secret")
+
+
+def _values(flags: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The members of the record that flags and file set, and the secret that the file holds."""
+    file, jwks_file, grants = flags.pop("file"), flags.pop("jwks_file"), flags.pop("grant_types")
+    members = _object(file, "metadata") if file else {}
+    from_file = members.pop("client_secret", None)
+    if from_file is not None and not isinstance(from_file, str):
+        raise InvalidInput("client_secret", "must be a text")
+    values = client_metadata.read(members)
+    for name, value in flags.items():
+        if name in LISTS:
+            if value:
+                values[name] = () if value == ("",) else value
+        elif value is not None:
+            values[name] = value
+    if jwks_file:
+        values["jwks"] = _object(jwks_file, "jwks")
+    if grants is not None:
+        values["grant_types"] = tuple(grants.replace(",", " ").split())
+    return values, from_file
+
+
+def _object(file: Path, field: str) -> dict[str, Any]:
+    try:
+        value = json.loads(read_file(file))
+    except (ValueError, RecursionError):
+        raise InvalidInput(field, f"{file} is no JSON") from None
+    if not isinstance(value, dict):
+        raise InvalidInput(field, f"{file} does not hold an object")
+    return value
+
+
+def _row(server: Server, client: Client) -> dict[str, Any]:
+    owner = server.records.users.get(client.owner_uid) if client.owner_uid else None
+    return {**described(client), "user": owner.name if owner else None}
+
+
+def _show_new(output: Output, row: dict[str, Any], made: str | None) -> None:
+    """Print a client, with a secret that it has just got."""
+    output.one_of(row if made is None else {**row, "client_secret": made}, COLUMNS)
+    if made is not None:
+        output.secret("client secret", {**row, "client_secret": made}, SECRET_COLUMNS)

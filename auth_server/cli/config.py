@@ -1,0 +1,70 @@
+"""`auth-server config`: the settings, with the source of each value."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import SecretStr
+
+from auth_server.cli.output import Columns, chosen, json_option, list_options, one
+from auth_server.settings import Loaded, Settings, load
+
+MASK = "********"
+COLUMNS: Columns = {"Name": "name", "Value": "value", "Source": "source"}
+
+
+@click.group()
+def config() -> None:
+    """The settings: environment, file and defaults.
+
+    \b
+    Example:
+      auth-server config show
+    """
+
+
+@config.command()
+@list_options
+def show(**options: Any) -> None:
+    """Show every setting with its value and where that comes from; secrets are masked.
+
+    \b
+    Example:
+      AUTH_SERVER_PORT=8080 auth-server config show
+    """
+    output = chosen(**options)
+    output.records(rows(load(os.environ)), COLUMNS)
+
+
+@config.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Check the settings; all mistakes are listed at once.
+
+    \b
+    Example:
+      auth-server config check
+    """
+    load(os.environ)
+    one(as_json).done({"ok": True}, "The settings are right.")
+
+
+def rows(loaded: Loaded) -> list[dict[str, Any]]:
+    """Return each setting by name: the value in force, and its source."""
+    settings = loaded.settings
+    derived = {"issuer": settings.issuer_url, "keys_dir": settings.keys_path}
+    return [
+        {
+            "name": name.upper(),
+            "value": _shown(derived.get(name, getattr(settings, name))),
+            "source": loaded.sources[name],
+        }
+        for name in sorted(Settings.model_fields)
+    ]
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return MASK
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,207 @@
+"""`auth-server db`: the store."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from auth_server import settings
+from auth_server.cli.context import close, confirm, opened, opened_stores, record
+from auth_server.cli.output import json_option, one
+from auth_server.domain.users import Changes
+from auth_server.errors import AuthServerError
+from auth_server.store.state import Index, Page
+
+if TYPE_CHECKING:
+    from auth_server.assembly import Stores
+    from auth_server.protocol.server import Server
+    from auth_server.settings import Settings
+
+EVERYTHING = Page(limit=1 << 31)
+BATCH = 2000  # rows, so that no lock is held for long
+
+
+@click.group()
+def db() -> None:
+    """The store.
+
+    \b
+    Examples:
+      auth-server db upgrade
+      auth-server db backup /backup/auth-server.db
+    """
+
+
+@db.command()
+@json_option
+def upgrade(as_json: bool) -> None:
+    """Bring the store to this version's schema; `serve` does it by itself.
+
+    \b
+    Example:
+      auth-server db upgrade
+    """
+    with opened_stores() as (_, stores):
+        changed = stores.upgrade()
+    one(as_json).done({"upgraded": changed}, "The store is upgraded." if changed else "The store is up to date.")
+
+
+@db.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Check the files, the schema, and that the key-encryption key fits.
+
+    \b
+    Example:
+      auth-server db check
+    """
+    from auth_server.store import backups, schema
+
+    with opened_stores() as (_, stores):
+        problems = [problem for engine, _ in stores.histories() for problem in backups.integrity(engine)]
+        if stores.are_current():
+            problems += [str(it) for engine, line in stores.histories() for it in schema.differences(engine, line)]
+    if problems:
+        raise AuthServerError("\n".join(["the store is damaged; restore a backup:", *problems[:50]]))
+    with opened() as server:
+        server.records.check()
+        server.state.check()
+        server.keyring.warm()
+        for client in server.clients.page("", EVERYTHING):
+            server.clients.mac_secrets(client)
+    one(as_json).done({"ok": True}, "The store is sound, and the key-encryption key fits.")
+
+
+@db.command()
+@json_option
+def purge(as_json: bool) -> None:
+    """Delete what has expired; a running server does it by itself.
+
+    \b
+    Example:
+      auth-server db purge
+    """
+    number = 0
+    with opened() as server:
+        now = server.clock()
+        for delete in (server.state.purge, server.records.tokens.purge):
+            while gone := delete(now, BATCH):
+                number += gone
+    one(as_json).deleted(number)
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def backup(file: Path, as_json: bool) -> None:
+    """Write a consistent copy of the embedded records to FILE, also while the server runs.
+
+    Sessions are not in it: after a restore people sign in again. Neither is the key-encryption key: keep that apart.
+
+    \b
+    Example:
+      auth-server db backup /backup/auth-server.db
+    """
+    from auth_server.store import backups
+
+    with opened_stores() as (_, stores):
+        source = backups.file_of(stores.records)
+    with opened() as server:
+        backups.copy_out(source, file)
+        record(server, "db.backup", file=str(file))
+    one(as_json).done({"file": str(file)}, f"Written to {file}; keep the key-encryption key apart from it.")
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--keep-app-passwords", is_flag=True, help="Keep those that this store does not know (a new machine).")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@json_option
+def restore(file: Path, keep_app_passwords: bool, yes: bool, as_json: bool) -> None:
+    """Replace the records by those of a backup; the server must not run, and the key-encryption key must fit.
+
+    All sessions and tokens end. What was taken away since the backup stays away as far as the present store tells:
+    revoked app passwords, removed signing keys, disabled accounts and clients. A removed account comes back.
+
+    \b
+    Example:
+      auth-server db restore /backup/auth-server.db
+    """
+    from auth_server.cli.serve import lock_home
+    from auth_server.store import backups
+
+    if not file.is_file():
+        raise AuthServerError(f"there is no file {file}; name a backup")
+    with opened_stores() as (loaded, stores):
+        target = backups.file_of(stores.records)
+        with lock_home(loaded.home), _candidate(file, loaded) as (candidate, copy):
+            confirm(f"Replace all records in {target} by those of {file}? What is newer than it is lost.", yes=yes)
+            stores.upgrade()
+            with opened() as present:
+                _take_over_losses(candidate, present, keep_app_passwords=keep_app_passwords)
+                backups.raise_generation(copy.records, present.records.generation())
+                present.state.revoke(Index.ALL, "")
+            backups.copy_in(backups.file_of(copy.records), target)
+    with opened() as server:
+        record(server, "db.restore", file=str(file))
+    click.echo("The passwords and secrets of the backup count again; look through those changed since.", err=True)
+    one(as_json).done({"restored": str(file)}, f"Restored from {file}; all sessions have ended.")
+
+
+@contextmanager
+def _candidate(file: Path, loaded: "Settings") -> Iterator[tuple["Server", "Stores"]]:
+    """A server on a copy of the backup, brought to this version's schema; its keys open with our key.
+
+    Raises:
+        AuthServerError: the file is no backup, of a newer version, or sealed with another key-encryption key.
+    """
+    from auth_server import assembly
+    from auth_server.store import backups
+
+    with tempfile.TemporaryDirectory(prefix="restore-", dir=loaded.home) as folder:
+        path = Path(folder) / "records.db"
+        backups.copy_out(file, path)
+        values = {"home": folder, "keys_dir": loaded.keys_path, "database_url": f"sqlite:///{path}", "redis_url": ""}
+        there = settings.load(os.environ, **values).settings
+        stores = assembly.stores(there)
+        try:
+            _check_is_backup(file, stores)
+            stores.upgrade()
+            server = assembly.assemble(there, stores)
+            server.keyring.warm()
+            yield server, stores
+            server.close()
+        finally:
+            close(stores)
+
+
+def _check_is_backup(file: Path, stores: "Stores") -> None:
+    from auth_server.store import schema
+
+    version = schema.version(stores.records, schema.RECORDS)
+    if version is None:
+        raise AuthServerError(f"{file} is no backup of this server; name another file")
+    if version > schema.RECORDS.head:
+        raise AuthServerError(f"{file} is of a newer version of this server; restore it with that one")
+
+
+def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords: bool) -> None:
+    """Take from the backup what has been taken away since (S-138)."""
+    for token in backup.records.tokens.find(EVERYTHING):
+        if not keep_app_passwords and present.records.tokens.get(token.key) is None:
+            backup.records.tokens.remove(key=token.key)
+    kept = {key.kid for key in present.keyring.all()}
+    for kid in [key.kid for key in backup.keyring.all() if key.kid not in kept]:
+        backup.keyring.remove(kid)
+    for user in backup.users.page("", EVERYTHING):
+        now = present.records.users.get(user.uid)
+        if now is not None and user.enabled and not now.enabled:
+            backup.users.change(user.uid, Changes(enabled=False))
+    for client in backup.clients.page("", EVERYTHING):
+        today = present.records.clients.get(client.client_id)
+        if today is not None and client.enabled and not today.enabled:
+            backup.clients.change(client.client_id, {"enabled": False})

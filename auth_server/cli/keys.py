@@ -1,0 +1,134 @@
+"""`auth-server keys`: signing keys."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auth_server.cli.auth import all_living
+from auth_server.cli.context import confirm, opened, read_file, record
+from auth_server.cli.output import Columns, chosen, json_option, list_options, one, print_json
+from auth_server.domain.foreign_keys import read_private_key
+from auth_server.domain.keys import described
+from auth_server.errors import NotFound
+
+COLUMNS: Columns = {
+    "Key ID": "kid",
+    "Algorithm": "alg",
+    "Status": "status",
+    "Created At": "created_at",
+    "Activates At": "activates_at",
+    "Retires At": "retires_at",
+}
+
+
+@click.group()
+def keys() -> None:
+    """Signing keys: an active and a next one for each algorithm of SIGNING_ALGS.
+
+    \b
+    Examples:
+      auth-server keys ls
+      auth-server keys rotate --alg ES256
+    """
+
+
+@keys.command()
+@list_options
+def ls(**options: Any) -> None:
+    """List the keys with their states.
+
+    \b
+    Example:
+      auth-server keys ls --json
+    """
+    output = chosen(**options)
+    with opened() as server:
+        rows = [described(key) for key in server.keyring.all()]
+    output.records(rows, COLUMNS)
+
+
+@keys.command()
+@click.option("--alg", help="One algorithm; all without.")
+@click.option("--now", is_flag=True, help="Do not wait until every cache knows the next key.")
+@json_option
+def rotate(alg: str | None, now: bool, as_json: bool) -> None:
+    """Let the next key take over as soon as every cache knows it; tell which key signs, or will sign and when.
+
+    \b
+    Examples:
+      auth-server keys rotate
+      auth-server keys rotate --alg ES256 --now
+    """
+    output = one(as_json)
+    with opened() as server:
+        rotated = server.keyring.rotate(alg, now=now)
+        record(server, "key.rotate", kids=[key.kid for key in rotated], now=now)
+    rows = [described(key) for key in rotated]
+    if alg:
+        output.one_of(rows[0], COLUMNS)
+    else:
+        output.records(rows, COLUMNS)
+
+
+@keys.command()
+@click.argument("kid")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@json_option
+def rm(kid: str, yes: bool, as_json: bool) -> None:
+    """Take a key out at once: what it signed is inactive, the next one takes an active one's place. It asks first.
+
+    \b
+    Example:
+      auth-server keys rm R7lcGX2gYSV5oISZtAfbeZ-wX6OeI3Yo3EQ0ALTbi5w
+    """
+    with opened() as server:
+        key = next((key for key in server.keyring.all() if key.kid == kid), None)
+        if key is None:
+            raise NotFound(f"there is no key {kid!r}; see: auth-server keys ls")
+        living = sum(found.token.kid == kid for found in all_living(server))
+        question = f"Remove the {key.status} {key.alg} key {kid}?"
+        if key.status == "active" or living:
+            active = "It is ACTIVE, and the next key takes over at once. " if key.status == "active" else ""
+            question = f"WARNING: {active}{living} LIVING TOKENS signed with it END AT ONCE.\n{question}"
+        confirm(question, yes=yes)
+        server.keyring.remove(kid)
+        record(server, "key.remove", kid=kid, alg=key.alg, status=key.status)
+    one(as_json).deleted(1)
+
+
+@keys.command()
+@click.option("--public", is_flag=True, help="The public keys; private ones never leave.")
+@click.option("--json", is_flag=True, help="What it prints is JSON anyway.")
+def export(public: bool, json: bool) -> None:
+    """Print the public keys as a JWKS, as /.well-known/jwks.json shows them.
+
+    \b
+    Example:
+      auth-server keys export --public > jwks.json
+    """
+    if not public:
+        raise click.UsageError("private keys never leave the store; say --public for the public ones")
+    with opened() as server:
+        jwks = server.keyring.jwks()
+    print_json(jwks)
+
+
+@keys.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--alg", help="Its algorithm, where it fits several.")
+@json_option
+def import_(file: Path, alg: str | None, as_json: bool) -> None:
+    """Add a private key, an unencrypted PEM or a JWK, as its algorithm's next one. Weak keys are refused.
+
+    \b
+    Example:
+      auth-server keys import signing.pem && auth-server keys rotate --alg ES256
+    """
+    output = one(as_json)
+    content = read_file(file)
+    with opened() as server:
+        algorithm, pem = read_private_key(content, alg, server.settings.signing_algs)
+        key = server.keyring.import_key(algorithm, pem)
+        record(server, "key.import", kid=key.kid, alg=key.alg)
+    output.one_of(described(key), COLUMNS)

@@ -1,0 +1,186 @@
+"""What commands print: JSON of everything, or tables as PhotoPrism draws them."""
+
+import csv
+import io
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Record = Mapping[str, Any]
+Columns = Mapping[str, str | Callable[[Record], Any]]
+"""Heads of columns, and what stands below: a member of the record, or what a function makes of the record."""
+
+WIDTH = 30  # characters after which a cell is wrapped
+LIMIT = 100
+
+
+@dataclass(frozen=True)
+class Output:
+    """How to print: `json`, `md`, `csv`, `tsv`, or `text` for a table; and how many rows of a list."""
+
+    form: str = "text"
+    limit: int = LIMIT
+
+    @property
+    def is_json(self) -> bool:
+        return self.form == "json"
+
+    def records(self, rows: Sequence[Record], columns: Columns) -> None:
+        """Print a list: all members of all records as JSON, else the columns of as many as the limit lets through."""
+        if self.is_json:
+            return print_json(rows)
+        shown = rows[: self.limit]
+        self._print(list(columns), [_values(row, columns) for row in shown])
+        if len(shown) < len(rows):
+            click.echo(f"{len(shown)} of {len(rows)} shown; for more: --limit {len(rows)}", err=True)
+        return None
+
+    def record(self, row: Record) -> None:
+        """Print one record: as JSON, or as a table of names and values, sorted by name."""
+        if self.is_json:
+            return print_json(row)
+        return self._print(["Name", "Value"], [[_title(name), value] for name, value in sorted(row.items())])
+
+    def one_of(self, row: Record, columns: Columns) -> None:
+        """Print one record as its list would show it: what was added or changed."""
+        if self.is_json:
+            return print_json(row)
+        return self.records([row], columns)
+
+    def deleted(self, number: int) -> None:
+        """Say how many records went."""
+        if self.is_json:
+            return print_json({"deleted": number})
+        return click.echo(f"Deleted {number}.")
+
+    def done(self, answer: Record, sentence: str) -> None:
+        """Say what was done, where there is no record to show."""
+        if self.is_json:
+            return print_json(answer)
+        return click.echo(sentence)
+
+    def secret(self, what: str, row: Record, columns: Columns) -> None:
+        """Print, outside JSON, the table of what is shown this once."""
+        if not self.is_json:
+            click.echo(f"\nPLEASE COPY THE {what.upper()} AND KEEP IT IN A SAFE PLACE; IT IS NOT SHOWN AGAIN:\n")
+            self._print(list(columns), [_values(row, columns)], aligned=str.ljust)
+
+    def _print(
+        self, head: Sequence[str], rows: Sequence[Sequence[Any]], aligned: Callable[[str, int], str] = str.center
+    ) -> None:
+        cells = [[_cell(value) for value in row] for row in rows]
+        if self.form in ("csv", "tsv"):
+            click.echo(_separated(head, cells, ";" if self.form == "csv" else "\t"), nl=False)
+        elif self.form == "md":
+            click.echo("\n".join(_markdown(head, cells)))
+        else:
+            click.echo("\n".join(_table(head, cells, aligned)))
+
+
+def print_json(value: object) -> None:
+    """Print JSON; times are RFC 3339 already."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, for commands that print one thing."""
+    flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    return flag(command)
+
+
+def one(as_json: bool) -> Output:
+    """Return the Output of a command with `json_option`."""
+    return Output("json" if as_json else "text")
+
+
+def show_options(command: Command) -> Command:
+    """`--md --csv --tsv --json`; the command gets them together as `output`."""
+    for name, short, text in (
+        ("tsv", "-t", "Print values separated by tabs."),
+        ("csv", "-c", "Print values separated by semicolons."),
+        ("md", "-m", "Print a Markdown table."),
+    ):
+        command = click.option(f"--{name}", short, f"as_{name}", is_flag=True, help=text)(command)
+    return json_option(command)
+
+
+def list_options(command: Command) -> Command:
+    """The options of `show`, and `--limit`."""
+    flag = click.option(
+        "--limit", "-n", type=click.IntRange(1), default=LIMIT, help="Rows of a table.", show_default=True
+    )
+    return show_options(flag(command))
+
+
+def chosen(*, limit: int = LIMIT, **forms: bool) -> Output:
+    """Return the Output that the flags of `show_options` or `list_options` ask for."""
+    asked = [name.removeprefix("as_") for name, given in forms.items() if given]
+    if len(asked) > 1:
+        raise click.UsageError(f"choose one of --{' and --'.join(asked)}")
+    return Output(asked[0] if asked else "text", limit)
+
+
+def _values(row: Record, columns: Columns) -> list[Any]:
+    return [row[source] if isinstance(source, str) else source(row) for source in columns.values()]
+
+
+def _title(name: str) -> str:
+    small = {"id": "ID", "uid": "UID", "uri": "URI", "uris": "URIs", "jwks": "JWKS", "url": "URL"}
+    return " ".join(small.get(word, word.capitalize()) for word in name.split("_"))
+
+
+def _cell(value: Any) -> str:
+    """A value for a table: dates in UTC, Yes and No, nothing for null; nothing that moves a terminal's cursor."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return _printable(" ".join(value))
+    if isinstance(value, dict | list | tuple):
+        return _printable(json.dumps(value))
+    text = str(value)
+    if len(text) == 20 and text[4:5] == "-" and text[10:11] == "T" and text.endswith("Z"):
+        return text[:10] + " " + text[11:19]
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _separated(head: Sequence[str], rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows([head, *rows])
+    return buffer.getvalue()
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'|'.join(' --- ' for _ in head)}|"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], aligned: Callable[[str, int], str]) -> Iterator[str]:
+    wrapped = [
+        [textwrap.wrap(cell, WIDTH, break_long_words=False, break_on_hyphens=False) for cell in row] for row in rows
+    ]
+    widths = [
+        max([len(name), *(len(line) for row in wrapped for line in row[column])]) for column, name in enumerate(head)
+    ]
+    rule = "|" + "|".join("-" * (size + 2) for size in widths) + "|"
+    yield rule
+    yield "|" + "|".join(f" {aligned(name, size)} " for name, size in zip(head, widths, strict=True)) + "|"
+    yield rule
+    for row in wrapped:
+        for number in range(max([1, *map(len, row)])):
+            lines = [cell[number] if number < len(cell) else "" for cell in row]
+            yield "|" + "|".join(f" {line.ljust(size)} " for line, size in zip(lines, widths, strict=True)) + "|"
+    if rows:
+        yield rule
