@@ -106,7 +106,7 @@ def document(endpoints: Iterable[Endpoint], issuer: str) -> dict[str, Any]:
         TITLE,
         __version__,
         VERSION,
-        info={"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
+        info={"description": DESCRIPTION, "license": {"name": "MIT"}},
         servers=[{"url": issuer}],
     )
     for name, scheme in SECURITY_SCHEMES.items():
@@ -156,11 +156,19 @@ def _operation(spec: "APISpec", endpoint: Endpoint, operation: Operation) -> dic
     if parameters:
         described["parameters"] = parameters
     if operation.request is not None:
-        content = {kind: {"schema": dict(operation.request)} for kind in _REQUEST_TYPES[endpoint.body]}
-        described["requestBody"] = {"required": bool(operation.request.get("required")), "content": content}
+        described["requestBody"] = _request_body(operation.request, _REQUEST_TYPES[endpoint.body])
     if operation.security:
         described["security"] = [choice for word in operation.security for choice in _ALTERNATIVES[word]]
     return described
+
+
+def _request_body(schema: Schema, kinds: Sequence[str]) -> dict[str, Any]:
+    """A body, with the least that is needed as its example where the schema has examples of it."""
+    required, properties = schema.get("required", ()), schema.get("properties", {})
+    medium: dict[str, Any] = {"schema": dict(schema)}
+    if required and all(properties.get(name, {}).get("examples") for name in required):
+        medium["example"] = {name: properties[name]["examples"][0] for name in required}
+    return {"required": bool(required), "content": dict.fromkeys(kinds, medium)}
 
 
 def _responses(spec: "APISpec", endpoint: Endpoint, operation: Operation) -> dict[str, Any]:

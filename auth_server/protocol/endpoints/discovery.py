@@ -41,7 +41,8 @@ def document(server: Server, *, openid: bool) -> dict[str, Any]:
             _merge(merged, feature.openid_metadata(server), feature.name)
     filled = {name: value for name, value in sorted(merged.items()) if value not in ("", [], None)}
     if not openid:
-        checked = AuthorizationServerMetadata({"response_types_supported": [], **filled})
+        # response_types_supported is left out as long as there is no authorization endpoint; the check demands it.
+        checked = AuthorizationServerMetadata({"response_types_supported": ["none"], **filled})
         if filled["issuer"].startswith("https://"):
             checked.validate()  # type: ignore[no-untyped-call]
     return filled

@@ -1,0 +1,62 @@
+"""A real browser, and a server on a port that it can reach."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+from threading import Thread
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from tests.sites import Site, site
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium of the system, which asks nobody for anything."""
+    flags = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh window, without cookies."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+@contextmanager
+def listening(folder: Path, path: str = "", **settings: Any) -> Iterator[Site]:
+    """Serve a site on a free port of 127.0.0.1, which is its issuer.
+
+    Args:
+        path: of the issuer.
+    """
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    made = site(folder, issuer=f"http://127.0.0.1:{port}{path}", **settings)
+    http = make_server("127.0.0.1", port, made.application, threaded=True)
+    thread = Thread(target=http.serve_forever)
+    thread.start()
+    try:
+        yield made
+    finally:
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Site]:
+    """A server that the browser reaches at its issuer."""
+    with listening(tmp_path) as made:
+        yield made

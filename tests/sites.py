@@ -1,0 +1,85 @@
+"""A whole server in this process, over its embedded stores, with a clock that tests move."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from argon2 import PasswordHasher
+from werkzeug.test import Client as HttpClient
+
+from auth_server import assembly
+from auth_server.domain.passwords import Passwords
+from auth_server.http.lane import Application
+from auth_server.protocol.feature import Authorization, Feature
+from auth_server.protocol.server import Server
+from auth_server.protocol.tokens.access_token import issue
+from auth_server.settings import Settings
+from auth_server.store.records import User
+
+ISSUER = "https://auth.example.org"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class Clock:
+    """Unix seconds that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server, its WSGI application, and a client that asks it."""
+
+    server: Server
+    application: Application
+    http: HttpClient
+    clock: Clock
+
+    def token(self, scope: str, form: str = "opaque") -> str:
+        """Return a token of a client that was just registered with *scope*."""
+        client = self.server.clients.add({"client_name": "test", "scope": scope}).client
+        allowed = Authorization("client", "oauth2", "client_credentials", scope, 3600, client, form=form)
+        return issue(allowed, self.server).value
+
+    def session(self, user: User) -> str:
+        """Return the session of a person who signed in."""
+        return issue(Authorization("local", "default", "password", "", 3600, user=user), self.server).value
+
+    def app_password(self, user: User, scope: str) -> str:
+        """Return an app password of *user*."""
+        allowed = Authorization("application", "default", "cli", scope, None, user=user, form="app_password")
+        return issue(allowed, self.server).value
+
+
+def site(
+    folder: Path,
+    features: Callable[[], tuple[Feature, ...]] = tuple,
+    hasher: PasswordHasher = CHEAP,
+    **settings: Any,
+) -> Site:
+    """Return a server that keeps everything in *folder*.
+
+    Args:
+        features: more of them, beside those of the catalogue.
+        hasher: of people's passwords; the default takes microseconds.
+        settings: by name; the issuer is ISSUER where none is given.
+    """
+    clock = Clock()
+    given = {"issuer": ISSUER, "home": folder / "home", "keys_dir": folder / "keys", "log_level": "error", **settings}
+    made = Settings(**given)
+    stores = assembly.stores(made)
+    stores.upgrade()
+    server = assembly.assemble(made, stores, clock, passwords=Passwords(hasher))
+    server.keyring.advance()
+    server = replace(server, features=(*server.features, *features()))
+    application = assembly.application(server, stores)
+    return Site(server, application, HttpClient(application), clock)
