@@ -65,11 +65,18 @@ def stores(settings: Settings) -> Stores:
     return Stores(engines.create(settings.database), state)
 
 
-def assemble(settings: Settings, at: Stores, clock: Clock = system_clock, random: Random = system_random) -> Server:
+def assemble(
+    settings: Settings,
+    at: Stores,
+    clock: Clock = system_clock,
+    random: Random = system_random,
+    passwords: Passwords | None = None,
+) -> Server:
     """Return the server, with everything injected.
 
     Args:
         at: stores with the schema of this version.
+        passwords: the pool that hashes; the default has the parameters that people's passwords need.
 
     Raises:
         OldStore: they have another one.
@@ -90,14 +97,14 @@ def assemble(settings: Settings, at: Stores, clock: Clock = system_clock, random
     grants = {grant.grant_type: grant for feature in features for grant in feature.grants}
     methods = [method for feature in features for method in feature.client_auth]
     tokens = Tokens(records, state, keyring, clock, random)
-    passwords = Passwords()
+    passwords = passwords or Passwords()
     users = Users(records, tokens, passwords, clock, random)
     throttles = Throttles(
         state, clock, Rate(settings.login_burst, settings.login_refill), Rate(settings.auth_burst, settings.auth_refill)
     )
-    audit = Audit(records, clock)
+    audit, metrics = Audit(records, clock), Metrics()
     auth_methods = tuple(method.method for method in methods)
-    registrable = tuple(grant.grant_type for grant in grants.values() if grant.advertised)
+    registrable = tuple(grant.grant_type for grant in grants.values() if grant.registrable)
     return Server(
         settings=settings,
         issuer=settings.issuer_url,
@@ -110,10 +117,10 @@ def assemble(settings: Settings, at: Stores, clock: Clock = system_clock, random
         users=users,
         clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), clock, random),
         passwords=passwords,
-        login=Login(records, users, passwords, throttles, audit, clock),
+        login=Login(records, users, tokens, passwords, throttles, audit, metrics, clock),
         throttles=throttles,
         audit=audit,
-        metrics=Metrics(),
+        metrics=metrics,
         features=features,
         grants=grants,
         assertions={m.assertion_type: m.authenticate for m in methods if m.assertion_type and m.authenticate},

@@ -9,7 +9,7 @@ from auth_server.domain.passwords import Passwords
 from auth_server.domain.throttles import Charge, Throttles
 from auth_server.domain.tokens import Token, Tokens
 from auth_server.domain.users import Users, clean_name
-from auth_server.errors import LoginFailed, Throttled
+from auth_server.errors import LoginFailed, NotFound, Throttled
 from auth_server.metrics import Metrics
 from auth_server.store.records import Records, User
 
@@ -106,13 +106,13 @@ class Login:
     def _by_password(self, attempt: _Attempt, password: str) -> User:
         user = attempt.user
         right = self._passwords.verify(password, user.password_hash if user else "")
-        if user is None or not right or not user.enabled:
+        noted = self._noted(user, password) if user is not None and right and user.enabled else None
+        if noted is None:
             raise self._failed(attempt, BY_PASSWORD)
         attempt.charge.give_back()
-        self._throttles.succeeded_login(attempt.account, user.uid, attempt.address)
-        user = self._noted(user, password)
-        self._succeeded(user, attempt.address, BY_PASSWORD)
-        return user
+        self._throttles.succeeded_login(attempt.account, noted.uid, attempt.address)
+        self._succeeded(noted, attempt.address, BY_PASSWORD)
+        return noted
 
     def _failed(self, attempt: _Attempt, event: str) -> LoginFailed:
         """Count and note a failure; return the one error that tells of all of them."""
@@ -125,8 +125,12 @@ class Login:
         self._audit.record(event, actor=user.uid, address=address)
         self._metrics.login("ok")
 
-    def _noted(self, user: User, password: str) -> User:
-        """Note the time of the login, and replace a hash of older parameters."""
+    def _noted(self, user: User, password: str) -> User | None:
+        """Note the time of the login, and replace a hash of older parameters.
+
+        Returns:
+            The account as it stands now; None if it was removed meanwhile or has a new password.
+        """
         better = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else ""
 
         def note(current: User) -> User:
@@ -137,4 +141,8 @@ class Login:
                 password_hash=better if better and unchanged else current.password_hash,
             )
 
-        return self._users.update(user.uid, note)
+        try:
+            noted = self._users.update(user.uid, note)
+        except NotFound:
+            return None
+        return noted if noted.password_version == user.password_version else None

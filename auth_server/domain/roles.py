@@ -34,6 +34,10 @@ def _own(*permissions: str) -> frozenset[str]:
     return frozenset(("access_own", *permissions))
 
 
+# Nobody has `manage` on users: only the own password is changed by the API (photoprism-contract section 6).
+_ADMIN: Mapping[str, frozenset[str]] = {
+    "users": _own("access_all", "view", "create", "update", "delete"),
+}
 # Guests and users: everybody manages what is their own. `manage` and `manage_own` on sessions are asked for by
 # GET and DELETE session and by the list of app passwords, which every role may use (section 15, 9).
 _GUEST: Mapping[str, frozenset[str]] = {
@@ -63,7 +67,7 @@ _NOTHING: frozenset[str] = frozenset()
 def permissions(role: str, resource: str) -> frozenset[str]:
     """Return what *role* may do with *resource*. Role `user` has guest's column (CONTRACT section 5)."""
     if role == ADMIN:
-        return ALL
+        return _ADMIN.get(resource, ALL)
     table = {USER: _GUEST, GUEST: _GUEST, CLIENT: _CLIENT}.get(role, _OTHER)
     return table.get(resource, _NOTHING)
 

@@ -1,6 +1,7 @@
 """Bearer tokens (RFC 6750): where one is read, whether it may do this here, and the challenge."""
 
 import re
+from dataclasses import replace
 
 from auth_server.domain import credentials, roles, scopes
 from auth_server.domain.tokens import Living
@@ -37,7 +38,7 @@ def presented(request: Request) -> str | None:
 
 
 def find(request: Request, server: Server) -> Living | None:
-    """Return the living token that the request presents; None without a token.
+    """Return the living token that the request presents; None without a token. Its use is noted.
 
     Raises:
         NotAuthenticated: a token that does not count, or is meant for another audience.
@@ -56,6 +57,8 @@ def find(request: Request, server: Server) -> Living | None:
     if token.audience and server.issuer not in token.audience:  # RFC 9068 §4, RFC 8707 §2 (S-045)
         raise NotAuthenticated(LOGIN_NEEDED)
     request.actor = token.subject or token.client_id or token.ref_id
+    if token.idle or token.is_app_password:
+        return replace(living, token=server.tokens.touch(token, request.address))
     return living
 
 
@@ -88,10 +91,10 @@ def may(living: Living, resource: str, *permissions: str) -> bool:
     """Tell whether scope, client role and user role allow it: the scope all permissions, each role any of them."""
     token = living.token
     if token.is_client_session:
+        role = living.client.role if living.client else roles.CLIENT
         if not scopes.covers(token.scope, resource, frozenset(permissions)):
             return False
-        role = living.client.role if living.client else roles.CLIENT
-        if not token.is_app_password and token.method != "session" and not roles.allows(role, resource, permissions):
+        if not roles.allows(role, resource, permissions):
             return False
         return living.user is None or roles.allows(living.user.role, resource, permissions)
     if token.scope and not scopes.covers(token.scope, resource, frozenset(permissions)):

@@ -5,6 +5,7 @@ from auth_server.protocol.endpoints import discovery, introspection, jwks, revoc
 from auth_server.protocol.extensions import client_assertion
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.grants import client_credentials
+from auth_server.protocol.photoprism import config, grants, session
 from auth_server.protocol.tokens import access_token
 
 FEATURES: tuple[Feature, ...] = (
@@ -17,4 +18,7 @@ FEATURES: tuple[Feature, ...] = (
     access_token.FEATURE,
     introspection.FEATURE,
     revocation.FEATURE,
+    session.FEATURE,
+    grants.FEATURE,
+    config.FEATURE,
 )

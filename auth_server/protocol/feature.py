@@ -128,12 +128,13 @@ class Grant:
     Args:
         authenticate: who asks; by default the client.
         authorize: what is granted, or an OAuthError.
+        registrable: whether clients register for it; discovery names every grant.
     """
 
     grant_type: str
     authenticate: Callable[[Request, Server], Caller]
     authorize: Callable[[Request, Caller, Server], Authorization]
-    advertised: bool = True  # whether clients register for it
+    registrable: bool = True
 
 
 Authenticate = Callable[[Request, Server], Caller]

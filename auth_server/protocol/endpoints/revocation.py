@@ -1,7 +1,7 @@
 """Token revocation (RFC 7009), by clients, by whoever holds the token, and by the person it belongs to."""
 
 from auth_server.domain import credentials
-from auth_server.domain.tokens import Living, Token
+from auth_server.domain.tokens import Token
 from auth_server.errors import Forbidden, NotFound
 from auth_server.protocol import bearer
 from auth_server.protocol.client_authentication import authenticate, is_attempted
@@ -74,7 +74,7 @@ def by_person(request: Request, identifier: str, server: Server) -> Response:
         NotFound: no token of theirs has that ref id.
     """
     living = bearer.find(request, server)
-    if living is None or not _is_person(living):
+    if living is None or not living.is_person:
         raise Forbidden(bearer.DENIED)
     try:
         token = server.tokens.by_identifier(identifier)
@@ -88,18 +88,17 @@ def by_person(request: Request, identifier: str, server: Server) -> Response:
     raise NotFound("Not found")
 
 
-def _is_person(living: Living) -> bool:
-    """Whether a person signed in with it; app passwords and clients name nobody's tokens (S-077)."""
-    return living.user is not None and not living.token.is_client_session
+def revoke(token: Token, request: Request, server: Server, *, by: str, actor: str | None = None) -> None:
+    """End a token and note it.
 
-
-def revoke(token: Token, request: Request, server: Server, *, by: str) -> None:
-    """End a token and note it."""
+    Args:
+        by: who did it: holder, client, person, admin or login.
+        actor: the uid of whoever did it; by default the token's own.
+    """
     server.tokens.revoke(token)
-    actor = token.subject or ""
     server.audit.record(
         "token.revoke",
-        actor=actor,
+        actor=actor or token.subject or "",
         client_id=token.client_id or "",
         address=request.address,
         ref_id=token.ref_id,

@@ -1,0 +1,333 @@
+"""PhotoPrism's sessions: sign in, look, sign out (photoprism-contract sections 3 to 5)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from auth_server.domain import credentials, roles
+from auth_server.domain.tokens import Living, Token
+from auth_server.domain.users import clean_name
+from auth_server.errors import Forbidden, InvalidInput, LoginFailed, NotAuthenticated, NotFound
+from auth_server.protocol import bearer
+from auth_server.protocol.endpoints.revocation import DELETED, deleted, revoke
+from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
+from auth_server.protocol.messages import Request, Response, json_response
+from auth_server.protocol.photoprism import shapes
+from auth_server.protocol.server import Server
+from auth_server.store.records import User
+from auth_server.store.state import Index, Keep
+
+BY_PASSWORD, BY_HEADER = 1, 10  # sessions that one app password keeps, by how they are made
+CODE_COST = 3  # tries that a login with a `code` takes
+MAX_USER_AGENT = 512
+_REF_ID = re.compile(r"[0-9A-Za-z]{10,14}", re.ASCII).fullmatch
+_MEMBERS = ("username", "password", "code", "token", "email")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The body of a login."""
+
+    username: str = ""
+    password: str = ""
+    code: str = ""
+    token: str = ""
+    email: str = ""
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether there is something to sign in with; else the body counts as empty."""
+        return bool(clean_name(self.username) and self.password)
+
+
+def read_form(members: Mapping[str, Any]) -> Form:
+    """Return the members that a login knows, whatever the case of their names; others are ignored.
+
+    Raises:
+        InvalidInput: one of them is no string, or there twice.
+    """
+    values: dict[str, str] = {}
+    for given, value in members.items():
+        name = given.lower()
+        if name not in _MEMBERS or value is None:
+            continue
+        if not isinstance(value, str) or name in values:
+            raise InvalidInput(name, "must be a string, and given once")
+        values[name] = value
+    return Form(**values)
+
+
+# ---- POST
+def create(request: Request, server: Server) -> Response:
+    """Sign in with what the body holds, or else with the token in the headers."""
+    form = read_form(request.json or {})
+    if form.token:  # share links, which this server does not have
+        return json_response({"error": "Invalid credentials"}, 404)
+    return sign_in(form, request, server) if form.has_credentials else by_header(request, server)
+
+
+def sign_in(form: Form, request: Request, server: Server) -> Response:
+    """Check name and password; always a new token, and only after that the end of the old session.
+
+    Raises:
+        LoginFailed: no; told alike whatever the reason.
+        Throttled: too many tries.
+    """
+    old = _session_in_header(request, server)
+    cost = CODE_COST if form.code else 1
+    who = server.login.by_password_or_app_password(form.username, form.password, request.address, cost)
+    request.actor = who.user.uid
+    if who.app_password is None:
+        value, token = start(who.user, request, server)
+    else:
+        value, token = start_child(who.app_password, who.user, request, server, keep=BY_PASSWORD)
+    if old is not None:
+        revoke(old, request, server, by="login", actor=who.user.uid)
+    return shapes.session_response(Living(token, who.user, None), value, server)
+
+
+def _session_in_header(request: Request, server: Server) -> Token | None:
+    """Return the session that a new login replaces; app passwords and clients' tokens live on."""
+    try:
+        living = bearer.find(request, server)
+    except NotAuthenticated:  # a program may still send the token of a session that is over
+        return None
+    if living is None or living.user is None:
+        return None
+    return living.token if living.is_person or living.token.method == "session" else None
+
+
+def by_header(request: Request, server: Server) -> Response:
+    """Answer the session in the headers, or make one with the app password that is there.
+
+    Raises:
+        InvalidInput: neither a token nor a body.
+        LoginFailed: no token that counts, or a client's.
+        Forbidden: the token's scope does not cover creating sessions.
+        Throttled: too many unknown tokens.
+    """
+    try:
+        living = bearer.find(request, server)
+    except NotAuthenticated:
+        raise LoginFailed("Invalid credentials") from None
+    if living is None and request.json is None:
+        raise InvalidInput("body", "is missing")
+    if living is None or living.user is None or living.token.provider not in ("local", "application"):
+        raise LoginFailed("Invalid credentials")
+    if not bearer.may(living, "sessions", "create"):
+        raise Forbidden(bearer.DENIED)
+    if not living.token.is_app_password:
+        return shapes.session_response(living, bearer.presented(request), server)
+    value, token = start_child(living.token, living.user, request, server, keep=BY_HEADER)
+    return shapes.session_response(Living(token, living.user, None), value, server)
+
+
+def start(user: User, request: Request, server: Server) -> tuple[str, Token]:
+    """Make a session for a person whose password was right; return its token, shown this once, and its record."""
+    value, token = _new(user, request, server)
+    server.tokens.issue(token)
+    server.metrics.token_issued(token.grant_type, "session")
+    return value, token
+
+
+def start_child(parent: Token, user: User, request: Request, server: Server, *, keep: int) -> tuple[str, Token]:
+    """Make a session with an app password: its scope and name, and no longer life.
+
+    It outlives a change of the person's password, as the app password does (photoprism-contract section 11).
+
+    Args:
+        keep: how many sessions of this app password live on, the new one among them.
+
+    Raises:
+        LoginFailed: the app password was removed meanwhile (S-078).
+    """
+    value, token = _new(user, request, server)
+    ends = [end for end in (token.expires_at, parent.expires_at) if end is not None]
+    token = replace(
+        token,
+        provider="application",
+        method="session",
+        expires_at=min(ends),
+        scope=parent.scope,
+        client_name=parent.client_name,
+        password_version=0,
+        parent=parent.key,
+    )
+    server.tokens.touch(parent, request.address)
+    server.tokens.issue(token, Keep(Index.FAMILY, keep))
+    if not server.tokens.still_there(parent):
+        server.tokens.revoke(token)
+        raise LoginFailed("Invalid credentials")
+    server.metrics.token_issued(token.grant_type, "session")
+    return value, token
+
+
+def _new(user: User, request: Request, server: Server) -> tuple[str, Token]:
+    """A token for a person's session, and its record; not yet kept."""
+    value = credentials.new_access_token(server.random)
+    now, settings = server.clock(), server.settings
+    return value, Token(
+        key=credentials.digest(value),
+        provider="local",
+        method="default",
+        grant_type="password",
+        created_at=now,
+        expires_at=now + settings.session_ttl,
+        scope="",
+        subject=user.uid,
+        idle=settings.session_idle,
+        last_active=now,
+        password_version=user.password_version,
+        login_address=request.address,
+        address=request.address,
+        user_agent=request.header("USER_AGENT")[:MAX_USER_AGENT],
+    )
+
+
+# ---- GET
+def read(request: Request, server: Server) -> Response:
+    """Return one's own session; to a signed-in admin any session by ref id, without its token.
+
+    Raises:
+        InvalidInput: the id has not the form of one.
+        Forbidden: it is another's.
+        NotFound: no session has that ref id.
+    """
+    identifier = request.arguments.get("id", "")
+    if identifier and not credentials.SESSION_ID(identifier) and not credentials.REF_ID(identifier):
+        raise InvalidInput("id", "is neither a session id nor a ref id")
+    living = bearer.authorize(request, server, "sessions", "manage", "view")
+    if identifier in ("", living.token.session_id):
+        return shapes.session_response(living, bearer.presented(request), server)
+    named = server.tokens.living(named_by_admin(identifier, living, server), server.clock())
+    if named is None:
+        raise NotFound("Not found")
+    return shapes.session_response(named, None, server)
+
+
+def named_by_admin(ref_id: str, living: Living, server: Server) -> Token:
+    """Return the token that a signed-in admin names by ref id.
+
+    Raises:
+        Forbidden: somebody else asks, or it is no ref id.
+        NotFound: there is none.
+    """
+    role = living.user.role if living.user else ""
+    if not _REF_ID(ref_id) or not living.is_person or not reaches_all(role):
+        raise Forbidden(bearer.DENIED)
+    try:
+        return server.tokens.by_identifier(ref_id)
+    except NotFound:
+        raise NotFound("Not found") from None
+
+
+def reaches_all(role: str) -> bool:
+    """Tell whether a role manages everybody's sessions."""
+    return {"access_all", "manage"} <= roles.permissions(role, "sessions")
+
+
+# ---- DELETE
+def delete(request: Request, server: Server) -> Response:
+    """End one's own session; as a signed-in admin any by ref id. What was made with it ends too.
+
+    Raises:
+        Forbidden: it is another's, whatever its form.
+        NotFound: no session has that ref id.
+    """
+    identifier = request.arguments.get("id", "")
+    living = bearer.authorize(request, server, "sessions", "manage", "delete")
+    if identifier in ("", living.token.session_id):
+        revoke(living.token, request, server, by="holder")
+        return deleted(living.token.session_id)
+    token = named_by_admin(identifier, living, server)
+    revoke(token, request, server, by="admin", actor=living.token.subject)
+    return deleted(token.session_id)
+
+
+_REQUEST = {
+    "type": "object",
+    "properties": {
+        "username": {"type": "string"},
+        "password": {"type": "string", "description": "The account's password, or one of its app passwords."},
+        "code": {"type": "string", "description": "Verification or recovery code, where the account asks for one."},
+        "token": {"type": "string", "description": "Share links: this server has none and answers 404."},
+    },
+    "examples": [{"username": "jane", "password": "Blue-whale-42-sings"}, {}],
+}
+_FAILURE = {"type": "object", "required": ["error"], "properties": {"error": {"const": "Invalid credentials"}}}
+_NO_TOKEN = ("No token that counts.", shapes.ERROR)
+_DENIED = ("Another's session, or the scope does not cover `sessions`.", shapes.ERROR)
+_NOT_FOUND = ("No session has that ref id.", shapes.ERROR)
+_BAD_ID = ("The id has not the form of one, or tokens that differ.", shapes.ERROR)
+
+_CREATE = Operation(
+    "POST",
+    create,
+    "Sign in",
+    "With name and password. Without them, with a token in the headers: an app password gives a new session of its"
+    " scope, a session is answered as it is. A login ends the session in the headers, if there is one.",
+    request=_REQUEST,
+    responses={
+        200: ("The session; its token is shown this once.", shapes.SESSION),
+        400: ("The body is no JSON object of the right types, or there is neither body nor token.", shapes.ERROR),
+        401: ("Wrong name or password, or a client's token.", _FAILURE),
+        403: ("The app password's scope does not cover `sessions`.", shapes.ERROR),
+        404: ("A share link's token.", _FAILURE),
+        429: shapes.LIMITED,
+    },
+    security=("bearer",),
+)
+_READ = Operation(
+    "GET",
+    read,
+    "Look at a session",
+    "One's own, by its session id or without any; a signed-in admin names others by ref id.",
+    responses={
+        200: ("The session.", shapes.SESSION),
+        400: _BAD_ID,
+        401: _NO_TOKEN,
+        403: _DENIED,
+        404: _NOT_FOUND,
+        429: shapes.LIMITED,
+    },
+    security=("bearer",),
+)
+_DELETE = Operation(
+    "DELETE",
+    delete,
+    "Sign out",
+    "Ends one's own session; a signed-in admin names others by ref id.",
+    responses={
+        200: ("It is over, everywhere.", DELETED),
+        400: ("Tokens that differ.", shapes.ERROR),
+        401: _NO_TOKEN,
+        403: _DENIED,
+        404: _NOT_FOUND,
+        429: shapes.LIMITED,
+    },
+    security=("bearer",),
+)
+
+
+def _endpoint(path: str, *operations: Operation, lane: bool = False) -> Endpoint:
+    return Endpoint(
+        path,
+        surface=Surface.PHOTOPRISM,
+        tag="PhotoPrism",
+        body=Body.ANY_JSON,
+        lane=lane,
+        operations=operations,
+    )
+
+
+FEATURE = Feature(
+    name="photoprism_session",
+    specs=("PhotoPrism web API",),
+    endpoints=(
+        _endpoint("/api/v1/session", _CREATE, _READ, _DELETE, lane=True),
+        _endpoint("/api/v1/session/<id>", _READ, _DELETE),
+        _endpoint("/api/v1/sessions", _CREATE),
+        _endpoint("/api/v1/sessions/<id>", _READ, _DELETE),
+    ),
+)
