@@ -125,6 +125,9 @@ def _without_repeats(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, str], 
         names = [name for name, _ in pairs]
         if any(names.count(name) > 1 for name in form if name not in MAY_REPEAT):
             raise InvalidRequest("A parameter is repeated")
+    if "" in form.values():  # RFC 6749 §3.2: parameters sent without a value must be treated as if they were omitted
+        pairs = [(name, value) for name, value in pairs if value]
+        form = dict(pairs)
     for name in MAY_REPEAT & form.keys():
         lists[name] = [value for other, value in pairs if other == name]
     _refuse_control(form)
@@ -188,11 +191,12 @@ def _refuse_repeats(body: bytes) -> None:
 
 
 def _texts(members: Mapping[str, Any]) -> dict[str, str]:
-    """JSON members as form parameters: strings and integers; null means absent."""
+    """JSON members as form parameters: strings and integers; null and the empty string mean absent."""
     form = {}
     for name, value in members.items():
         if isinstance(value, str):
-            form[name] = value
+            if value:
+                form[name] = value
         elif type(value) is int:
             form[name] = str(value)
         elif value is not None:
