@@ -24,9 +24,9 @@ FILES = {
     "swagger-ui.css": (SWAGGER, "text/css"),
     "swagger-ui-bundle.js": (SWAGGER, "text/javascript"),
 }
-# Swagger UI sets styles at elements and has its icons as data; scripts are files of ours only.
+# Swagger UI has its icons as data; scripts and styles are files of ours only.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 

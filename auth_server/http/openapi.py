@@ -20,6 +20,7 @@ DESCRIPTION = (
 TAGS = {
     "Discovery": "What this server can do, and the keys that verify what it signs.",
     "OAuth": "Endpoints of OAuth 2.1 (RFC 6749 and its companions).",
+    "PhotoPrism": "The session API of PhotoPrism, for its own clients as they are.",
     "Admin": "For those who run the server: tokens with a scope `admin:…`, errors as RFC 9457 has them.",
     "Operations": "Liveness, readiness, metrics.",
     "Documentation": "This document, and pages that show it.",

@@ -166,6 +166,7 @@ def test_page_has_its_own_policy_and_nothing_else_has(here: Site):
     assert len(policy) == 1
     assert "script-src 'self';" in policy[0]
     assert "frame-ancestors 'none'" in policy[0]
+    assert "unsafe" not in policy[0]
     assert here.http.get(DOCUMENT).headers["Content-Security-Policy"].startswith("default-src 'none'; frame-ancestors")
 
 
