@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import postgresql, redis
+from tests.servers.auth_server import Pool
+from tests.servers.visitors import Visitor
 
 pytest.register_assert_rewrite("tests.store.conformance")
 
@@ -22,3 +24,17 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Red
     """Redis, one server for each worker; each test takes its own prefix."""
     with redis.running(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def auth_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Our own servers, one of each kind for each worker, started when first used."""
+    pool = Pool(tmp_path_factory.mktemp("auth_servers"))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(params=["gunicorn", "granian"])
+def visitor(request: pytest.FixtureRequest, auth_servers: Pool) -> Visitor:
+    """Somebody with an address of their own, at a server on each of the web servers."""
+    return Visitor(auth_servers.get(request.param))

@@ -41,10 +41,13 @@ def serve(no_migrate: bool, quickstart: bool, **flags: Any) -> None:
     run(loaded, migrate=not no_migrate, quickstart=quickstart)
 
 
-def run(loaded: Settings, *, migrate: bool = True, quickstart: bool = False, **injected: Any) -> None:
+def run(
+    loaded: Settings, *, migrate: bool = True, quickstart: bool = False, lane: bool = True, **injected: Any
+) -> None:
     """Serve with these settings.
 
     Args:
+        lane: whether the hot paths go around Flask; off in some tests.
         injected: clock and random for `assemble`; tests pass theirs.
 
     Raises:
@@ -62,7 +65,7 @@ def run(loaded: Settings, *, migrate: bool = True, quickstart: bool = False, **i
         stores.upgrade()
     server = assembly.assemble(loaded, stores, **injected)
     made = first_start.prepare(server, quickstart=quickstart)
-    application = assembly.application(server, stores)
+    application = assembly.application(server, stores, lane=lane)
     Background(server).start_in_children()
     lines = list(first_start.shown(made, server.issuer) if made else first_start.hints(server.issuer))
     server.close()  # connections must not cross the fork; the workers open their own

@@ -4,7 +4,9 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -123,11 +125,20 @@ def run_granian(application: Application, settings: Settings, ready: Callable[[]
             del os.environ[name]  # Granian copies the environment into that of every request
         return application
 
+    class Announced(Granian):  # type: ignore[misc,valid-type]
+        """Granian's workers open the port each for itself, and nothing tells when."""
+
+        def startup(self, *arguments: Any) -> None:
+            super().startup(*arguments)  # from here on there are workers: a thread must not be started before a fork
+            while not (self.main_loop_interrupt.is_set() or _is_open(settings)):
+                time.sleep(0.01)
+            ready()
+
     tls: dict[str, Any] = {}
     if settings.tls_cert:
         tls = {"ssl_cert": settings.tls_cert, "ssl_key": settings.tls_key, "ssl_protocol_min": SSLProtocols.tls12}
         tls["ssl_ca"] = settings.tls_client_ca
-    server = Granian(
+    server = Announced(
         "auth_server.wsgi:application",
         address=settings.host,
         port=settings.port,
@@ -140,5 +151,12 @@ def run_granian(application: Application, settings: Settings, ready: Callable[[]
         http1_settings=HTTP1Settings(header_read_timeout=settings.request_timeout * 1000),
         **tls,
     )
-    server.on_startup(ready)
     server.serve(target_loader=load, wrap_loader=False)
+
+
+def _is_open(settings: Settings) -> bool:
+    try:
+        socket.create_connection((settings.host, settings.port), 1).close()
+    except OSError:
+        return False
+    return True

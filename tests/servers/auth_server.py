@@ -1,0 +1,178 @@
+"""Our own server as real processes on a random port, and visitors who talk to it over HTTP."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from auth_server import assembly
+from auth_server.protocol.server import Server
+from auth_server.settings import Settings
+from tests.servers.clock import SharedClock
+
+ROOT = Path(__file__).parents[2]
+KINDS = ("gunicorn", "granian", "gunicorn-without-lane")
+ADMIN_PASSWORD = "Correct-horse-7-battery"
+UNCOUNTED = {"throttles", "audit_events", "leases", "generation"}  # what a refused request may move
+
+
+class AuthServer:
+    """One server with two workers. It keeps everything in *folder* and takes nothing from our environment.
+
+    Args:
+        kind: the web server, one of KINDS.
+        real_time: whether it has the real clock; else one that stands still until a test moves it.
+        settings: by name, in place of those here.
+    """
+
+    def __init__(self, folder: Path, kind: str = "gunicorn", *, real_time: bool = False, **settings: Any) -> None:
+        self.kind, self.folder = kind, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._clock_file = None if real_time else folder / "clock"
+        now = int(time.time())
+        self._shared_clock = SharedClock.create(self._clock_file, now) if self._clock_file else None
+        self.port = settings.pop("port", None) or free_port()
+        given = {
+            "home": folder / "home",
+            "keys_dir": folder / "keys",
+            "port": self.port,
+            "server": kind.partition("-")[0],
+            "workers": 2,
+            "admin_password": ADMIN_PASSWORD,
+            "graceful_timeout": 5,
+            "log_level": "info",
+            "log_format": "json",
+            **settings,
+        }
+        self._given = given
+        self.settings = Settings(**given)
+        self.issuer = self.settings.issuer_url
+        self.log_file = folder / "log"
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def clock(self) -> SharedClock:
+        """The clock of all its processes, and of `inside`."""
+        assert self._shared_clock is not None, "this server has the real time"
+        return self._shared_clock
+
+    def now(self) -> int:
+        """Return the time that its processes see."""
+        return self._shared_clock() if self._shared_clock else int(time.time())
+
+    @cached_property
+    def inside(self) -> Server:
+        """A second server over the same stores in this process: what the command line uses."""
+        stores = assembly.stores(self.settings)
+        injected = {"clock": self._shared_clock} if self._shared_clock else {}
+        return assembly.assemble(self.settings, stores, **injected)
+
+    # ---- life
+    def start(self) -> None:
+        """Start it; return when it answers."""
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in self._given.items()}
+        clock = str(self._clock_file) if self._clock_file else None
+        order = self.folder / "order.json"
+        order.write_text(
+            json.dumps({"settings": plain, "clock": clock, "lane": not self.kind.endswith("without-lane")})
+        )
+        environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.servers.serve", order],
+                cwd=ROOT,
+                env={**environment, "HOME": str(self.folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        if not any(line.startswith("Ready: ") for line in self.process.stdout):
+            raise RuntimeError(self.log())
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """End it, with all its workers."""
+        if "inside" in self.__dict__:
+            self.inside.close()
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            if how == signal.SIGKILL:
+                os.killpg(self.process.pid, how)  # the workers too
+            else:
+                self.process.send_signal(how)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise
+        finally:
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+    # ---- what is there to be seen
+    def log(self) -> str:
+        """Return everything that it has logged."""
+        return self.log_file.read_text(errors="replace")
+
+    def stored(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return all rows of all tables but those that a refused request may move (embedded stores only)."""
+        found = {}
+        for file in ("records.db", "state.db"):
+            with closing(sqlite3.connect(self.settings.home / file)) as connection:
+                names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                for name in sorted({*names} - UNCOUNTED):
+                    found[name] = connection.execute(f'SELECT * FROM "{name}"').fetchall()
+        return found
+
+
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(folder: Path, kind: str = "gunicorn", **options: Any) -> Iterator[AuthServer]:
+    """A started server, stopped at the end."""
+    server = AuthServer(folder, kind, **options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Pool:
+    """Servers that many tests share: each kind is started by the first test that asks for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: dict[str, AuthServer] = {}
+
+    def get(self, kind: str) -> AuthServer:
+        """Return the server of a kind, running."""
+        if kind not in self._started:
+            self._started[kind] = AuthServer(self._folder / kind, kind)
+            self._started[kind].start()
+        return self._started[kind]
+
+    def close(self) -> None:
+        """Kill them all: how a server ends in peace is tested elsewhere."""
+        for server in self._started.values():
+            server.stop(signal.SIGKILL)
