@@ -1,0 +1,68 @@
+"""Load by wrk: one request over and over on 16 connections that are kept open."""
+
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CONNECTIONS = 16
+_DONE = """
+done = function(summary, latency)
+  local e = summary.errors
+  local failed = e.connect + e.read + e.write + e.status + e.timeout
+  io.write(string.format('\\n{"requests": %d, "duration": %d, "failed": %d, "p99": %d}\\n',
+    summary.requests, summary.duration, failed, latency:percentile(99)))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One HTTP request."""
+
+    path: str
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run gave.
+
+    Args:
+        rate: good answers a second; 0 if any request failed.
+        p99: milliseconds.
+        failed: answers with a status from 400 on, and connections that broke or timed out.
+    """
+
+    rate: float
+    p99: float
+    failed: int
+
+
+def run(wrk: str, url: str, ask: Ask, seconds: int, core: int | None, threads: int = 1) -> Outcome:
+    """Ask for *seconds* and return what came of it.
+
+    Args:
+        core: the only core that wrk may use; None for all.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        script = Path(folder) / "ask.lua"
+        script.write_text(_script(ask))
+        command = [wrk, f"-t{threads}", f"-c{CONNECTIONS * threads}", f"-d{seconds}", "-s", str(script), url + ask.path]
+        pinned = command if core is None else ["taskset", "-c", str(core), *command]
+        printed = subprocess.run(pinned, check=True, capture_output=True, text=True).stdout
+    told = json.loads(printed.splitlines()[-1])
+    rate = 0.0 if told["failed"] else told["requests"] * 1e6 / told["duration"]
+    return Outcome(rate, told["p99"] / 1000, told["failed"])
+
+
+def _script(ask: Ask) -> str:
+    # A request that is fixed is made once: wrk then costs the same for a GET and a POST. JSON strings are Lua's too.
+    lines = [f"wrk.method = {json.dumps(ask.method)}"]
+    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in ask.headers.items()]
+    if ask.body:
+        lines.append(f"wrk.body = {json.dumps(ask.body)}")
+    return "\n".join(lines) + _DONE

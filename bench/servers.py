@@ -1,0 +1,107 @@
+"""Server processes as production runs them: info lines as JSON into a file, everything else at its default."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ADMIN_PASSWORD = "only-for-the-benchmark"
+SERVE = (sys.executable, "-m", "auth_server", "serve")
+BARE = (sys.executable, "-m", "bench.bare")
+PATIENCE = 60  # seconds for a server to start or to stop
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers.
+
+    Args:
+        seconds: from the command to the first good answer.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    seconds: float
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def environment(home: Path, server: str = "gunicorn", workers: int = 1, port: int = 0) -> dict[str, str]:
+    """Return the environment of a server; nothing of the caller's own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTH_SERVER_")}
+    return kept | {
+        "AUTH_SERVER_HOME": str(home),
+        "AUTH_SERVER_KEYS_DIR": str(home / "keys"),
+        "AUTH_SERVER_ADMIN_PASSWORD": ADMIN_PASSWORD,
+        "AUTH_SERVER_SERVER": server,
+        "AUTH_SERVER_WORKERS": str(workers),
+        "AUTH_SERVER_HOST": "127.0.0.1",
+        "AUTH_SERVER_PORT": str(port or free_port()),
+        "AUTH_SERVER_LOG_LEVEL": "info",
+    }
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], variables: dict[str, str], core: int | None = None) -> Iterator[Running]:
+    """Start a server, give it when it answers, and stop it.
+
+    Args:
+        core: the only core it may use; None for all.
+
+    Raises:
+        RuntimeError: it ended at once, or did not answer in time; with the end of its log.
+    """
+    log = Path(variables["AUTH_SERVER_HOME"] + ".log")
+    pinned = ["taskset", "-c", str(core), *command] if core is not None else list(command)
+    port = int(variables["AUTH_SERVER_PORT"])
+    started = time.perf_counter()
+    with log.open("wb") as errors:
+        process = subprocess.Popen(pinned, env=variables, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
+    try:
+        while not _answers(port):
+            if process.poll() is not None or time.perf_counter() - started > PATIENCE:
+                raise RuntimeError(f"{' '.join(command)} does not answer:\n{log.read_text()[-2000:]}")
+            time.sleep(0.005)
+        yield Running(process, port, time.perf_counter() - started)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.unlink()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below *pid*, children before grandchildren."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [below for child in children for below in descendants(child)]
