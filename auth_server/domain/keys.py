@@ -107,7 +107,7 @@ def _pem(key: Any) -> bytes:
 
 
 def public_jwk(alg: str, private_pem: bytes) -> dict[str, Any]:
-    """Return the public JWK of a private key: `kid` follows from its thumbprint (RFC 7638), `use` sig, `alg` as given."""
+    """Return the public JWK of a private key: `kid` follows from its thumbprint (RFC 7638), `use` sig, `alg` given."""
     kind: type[ECKey] | type[OKPKey] | type[RSAKey]
     kind = ECKey if alg in _CURVES else OKPKey if alg in ("EdDSA", "Ed25519") else RSAKey
     key = kind.import_key(private_pem)
