@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -16,8 +17,6 @@ from auth_server.domain.throttles import Throttles
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
 from auth_server.errors import AuthServerError
-from auth_server.http.app import create_app
-from auth_server.http.lane import Application
 from auth_server.metrics import Metrics
 from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.server import Server
@@ -28,6 +27,9 @@ from auth_server.store.cached_records import CachedRecords, SqliteGeneration
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Rate, State
+
+if TYPE_CHECKING:
+    from auth_server.http.lane import Application
 
 STATE_FILE = "state.db"
 
@@ -136,6 +138,8 @@ def _state(settings: Settings) -> State:
     return RedisState(settings.redis_url.get_secret_value())
 
 
-def application(server: Server, at: Stores, *, lane: bool = True) -> Application:
+def application(server: Server, at: Stores, *, lane: bool = True) -> "Application":
     """Return the WSGI application of a server."""
+    from auth_server.http.app import create_app  # Flask is a third of a command's start
+
     return create_app(server, at.records, lane=lane)

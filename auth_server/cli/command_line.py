@@ -13,7 +13,6 @@ import click
 
 from auth_server import __version__
 from auth_server.errors import AuthServerError, InvalidInput, Refused
-from auth_server.settings import WrongSettings
 
 WRONG_LINE, FAILED = 2, 1
 
@@ -87,6 +86,8 @@ def exit_code(error: AuthServerError) -> int:
 
 
 def _sentence(error: AuthServerError) -> str:
+    from auth_server.settings import WrongSettings  # not for --help
+
     if isinstance(error, WrongSettings):
         return "\n".join(["the settings are wrong:", *(f"  {mistake}" for mistake in error.mistakes)])
     return str(error)

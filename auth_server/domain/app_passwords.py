@@ -1,7 +1,7 @@
 """App passwords: the rules for their names, scopes and lifetimes, on every road that makes one."""
 
 from auth_server.domain import scopes
-from auth_server.errors import InvalidInput
+from auth_server.errors import InvalidInput, Refused
 
 MAX_NAME = 160
 MAX_TTL = 315360000  # seconds
@@ -24,15 +24,15 @@ def checked_scope(text: str) -> str:
     """Return the scope of an app password in normal form.
 
     Raises:
-        InvalidInput: it is malformed or empty; it names a word that app passwords never reach, such as `admin:keys`;
-            or it has a word like `photos:view`, which would cover nothing.
+        InvalidInput: it is malformed or empty; or it has a word like `photos:view`, which would cover nothing.
+        Refused: it names a word that app passwords never reach, such as `admin:keys`.
     """
     scope = scopes.normal(text) if scopes.is_valid(text) else ""
     if not scope:
         raise InvalidInput("scope", "must be words parted by blanks, for example: sessions webdav")
     for word in scope.split():
         if scopes.is_named(word):
-            raise InvalidInput("scope", f"an app password never has {word}")
+            raise Refused("scope", f"an app password never has {word}; give it to a client of its own")
         if word.partition(":")[2] not in _SWITCHES:
             raise InvalidInput("scope", f"{word} would cover nothing; write {word.partition(':')[0]}")
     return scope

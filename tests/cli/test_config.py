@@ -1,0 +1,58 @@
+"""`config`: every setting with its source, no secret, and all mistakes at once."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import proves
+from tests.cli.shell import Shell
+
+SECRETS = {
+    "ADMIN_PASSWORD": "Should-never-be-printed-1",
+    "KEY_ENCRYPTION_KEY": "c2hvdWxkLW5ldmVyLWJlLXByaW50ZWQtMTIzNDU2Nzg=",
+    "DATABASE_URL": "postgresql://user:Should-never-be-printed-2@127.0.0.1/x",
+    "REDIS_URL": "redis://:Should-never-be-printed-3@127.0.0.1/0",
+}
+
+
+def test_values_have_a_source(empty: Shell, tmp_path: Path) -> None:
+    file, secret = tmp_path / "settings.toml", tmp_path / "password"
+    file.write_text("session_ttl = 60\nport = 1000\n")
+    secret.write_text("from-a-file-1\n")
+    given = {"CONFIG": str(file), "PORT": "2000", "ADMIN_PASSWORD_FILE": str(secret)}
+    rows = {row["name"]: (row["value"], row["source"]) for row in empty.json("config", "show", **given)}
+    assert rows["SESSION_TTL"] == (60, f"file {file}")
+    assert rows["PORT"] == (2000, "environment AUTH_SERVER_PORT")
+    assert rows["ISSUER"] == ("http://127.0.0.1:2000", "default")
+    assert rows["SIGNING_ALGS"] == (["ES256", "RS256", "EdDSA"], "default")
+    assert rows["REDIS_URL"] == (None, "default")
+    assert rows["ADMIN_PASSWORD"][1] == "environment AUTH_SERVER_ADMIN_PASSWORD_FILE"
+    assert not empty.home.exists()
+
+
+@proves("S-150")
+@pytest.mark.parametrize("form", [(), ("--json",), ("--csv",), ("--md",)], ids=str)
+def test_secrets_are_masked(empty: Shell, form: tuple[str, ...]) -> None:
+    done = empty.run("config", "show", *form, **SECRETS)
+    assert done.code == 0
+    assert done.out.count("********") == len(SECRETS)
+    assert not any(part in done.out + done.err for part in ("Should-never", SECRETS["KEY_ENCRYPTION_KEY"]))
+
+
+@proves("S-158")
+@pytest.mark.parametrize(
+    "command", [("config", "check"), ("config", "show"), ("users", "ls"), ("serve",)], ids=" ".join
+)
+def test_all_mistakes_are_named_at_once(empty: Shell, command: tuple[str, ...]) -> None:
+    wrong = {"PORT": "seven", "ACCESS_TOKEN_TTL": "-5", "NO_SUCH": "1", "TRUSTED_PROXIES": "0.0.0.0/0"}
+    done = empty.process(*command, **wrong, ISSUER="http://auth.example.org", ADMIN_PASSWORD="short")
+    assert (done.code, done.out) == (1, "")
+    for name in (*wrong, "ISSUER", "ADMIN_PASSWORD"):
+        assert f"  {name}: " in done.err
+    assert "short" not in done.err
+    assert not empty.home.exists()
+
+
+def test_right_settings_are_right(empty: Shell) -> None:
+    assert empty.json("config", "check") == {"ok": True}
+    assert empty.run("config", "check").code == 0

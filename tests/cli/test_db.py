@@ -1,0 +1,180 @@
+"""`db`: schema, soundness, and backups that bring nothing back that was taken away."""
+
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from tests import proves
+from tests.cli.shell import PASSWORD, Shell
+
+
+def test_upgrade_says_whether_there_was_anything_to_do(empty: Shell) -> None:
+    assert empty.json("db", "upgrade") == {"upgraded": True}
+    assert empty.json("db", "upgrade") == {"upgraded": False}
+    assert empty.json("users", "ls") == []
+
+
+def test_check_finds_a_sound_store(shell: Shell) -> None:
+    shell.json("clients", "add", "--scope", "metrics", "--auth-method", "client_secret_jwt")
+    assert shell.json("db", "check") == {"ok": True}
+
+
+@proves("S-124")
+def test_check_finds_a_wrong_key_encryption_key(shell: Shell) -> None:
+    done = shell.run("db", "check", KEY_ENCRYPTION_KEY="A" * 43 + "=")
+    assert (done.code, done.out) == (1, "")
+    assert "key-encryption key" in done.err
+
+
+def test_check_finds_another_schema(shell: Shell) -> None:
+    with closing(sqlite3.connect(shell.home / "records.db")) as connection, connection:
+        connection.execute("ALTER TABLE users ADD COLUMN extra TEXT")
+    done = shell.run("db", "check")
+    assert (done.code, done.out) == (1, "")
+    assert "extra" in done.err
+
+
+def test_check_finds_a_damaged_file(shell: Shell) -> None:
+    file = shell.home / "records.db"
+    content = bytearray(file.read_bytes())
+    content[8192:12288] = b"\xff" * 4096
+    file.write_bytes(content)
+    done = shell.run("db", "check")
+    assert (done.code, done.out) == (1, "")
+    assert "Traceback" not in done.err
+
+
+def test_purge_deletes_what_has_expired(shell: Shell) -> None:
+    shell.json("auth", "add", "--scope", "metrics")
+    with closing(sqlite3.connect(shell.home / "records.db")) as connection, connection:
+        connection.execute("UPDATE stored_tokens SET expires_at = 1")
+    assert shell.json("db", "purge") == {"deleted": 1}
+    assert shell.json("db", "purge") == {"deleted": 0}
+
+
+def test_a_backup_is_one_file_of_the_owner_and_replaces_nothing(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "backup"
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    assert shell.login("jane")["status"] == "success"  # somebody uses the store meanwhile
+    assert shell.json("db", "backup", str(file)) == {"file": str(file)}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    before = file.read_bytes()
+    again = shell.run("db", "backup", str(file))
+    assert (again.code, again.out) == (1, "")
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["backup"]
+
+
+@proves("S-138")
+def test_a_restore_brings_back_nothing_that_was_taken_away(shell: Shell, tmp_path: Path) -> None:
+    for name in ("jane", "lost", "gone"):
+        shell.json("users", "add", name, "--password", PASSWORD)
+    client = shell.json("clients", "add", "--scope", "metrics")
+    other = shell.json("clients", "add", "--scope", "metrics")
+    kept = shell.json("auth", "add", "jane", "--name", "kept")["app_password"]
+    revoked = shell.json("auth", "add", "jane", "--name", "revoked")["app_password"]
+    session = shell.login("jane")["access_token"]
+    token = shell.token(client["client_id"], client["client_secret"])["access_token"]
+    removed = next(key["kid"] for key in shell.json("keys", "ls") if key["status"] == "active")
+
+    file = str(tmp_path / "backup")
+    shell.json("db", "backup", file)
+    shell.json("auth", "rm", revoked, "--yes")
+    shell.json("keys", "rm", removed, "--yes")
+    shell.json("users", "mod", "gone", "--disable")
+    shell.json("users", "rm", "lost", "--yes")
+    shell.json("clients", "mod", other["client_id"], "--disable")
+    shell.json("users", "add", "newer", "--password", PASSWORD)
+    generation = shell.server.records.generation()
+
+    refused = shell.run("db", "restore", file)
+    assert (refused.code, refused.out) == (1, "")
+    assert shell.run("users", "show", "newer").code == 0
+    assert shell.json("db", "restore", file, "--yes") == {"restored": file}
+    assert shell.server.records.generation() > generation
+    assert {user["name"]: user["enabled"] for user in shell.json("users", "ls")} == {
+        "jane": True,
+        "lost": True,
+        "gone": False,
+    }
+    assert [shell.alive(each) for each in (kept, revoked, session, token)] == [True, False, False, False]
+    assert removed not in {key["kid"] for key in shell.json("keys", "ls")}
+    assert "access_token" in shell.token(client["client_id"], client["client_secret"])
+    assert "error" in shell.token(other["client_id"], other["client_secret"])
+    assert shell.login("lost")["status"] == "success"
+    assert shell.json("db", "check") == {"ok": True}
+    assert not list(shell.home.glob("restore-*"))
+
+
+@proves("S-138")
+def test_on_a_new_machine_app_passwords_come_back_only_when_asked(shell: Shell, tmp_path: Path) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    app = shell.json("auth", "add", "jane")["app_password"]
+    file = str(tmp_path / "backup")
+    shell.json("db", "backup", file)
+    for flags, alive in (((), False), (("--keep-app-passwords",), True)):
+        machine = Shell(tmp_path / f"machine-{alive}")
+        shutil.copytree(shell.home / "keys", machine.home / "keys")
+        machine.json("db", "restore", file, "--yes", *flags)
+        assert machine.login("jane")["status"] == "success"
+        assert machine.alive(app) is alive
+        machine.close()
+
+
+@proves("S-138")
+def test_a_backup_of_another_key_encryption_key_is_refused(shell: Shell, empty: Shell, tmp_path: Path) -> None:
+    file = str(tmp_path / "backup")
+    other = Shell(tmp_path / "other")
+    for command in (("db", "upgrade"), ("keys", "rotate"), ("db", "backup", file)):
+        assert other.run(*command).code == 0
+    before = shell.json("keys", "ls")
+    done = shell.run("db", "restore", file, "--yes")
+    assert (done.code, done.out) == (1, "")
+    assert "key-encryption key" in done.err
+    assert shell.json("keys", "ls") == before
+
+
+def test_what_is_no_backup_is_refused(shell: Shell, tmp_path: Path) -> None:
+    before = shell.json("keys", "ls")
+    noise, other = tmp_path / "noise", tmp_path / "other.db"
+    noise.write_bytes(b"nothing" * 1000)
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    newer = tmp_path / "newer"
+    shell.json("db", "backup", str(newer))
+    with closing(sqlite3.connect(newer)) as connection, connection:
+        connection.execute("UPDATE records_version SET version_num = '9999'")
+    for file in (noise, other, newer):
+        done = shell.run("db", "restore", str(file), "--yes")
+        assert (done.code, done.out) == (1, "")
+        assert str(file) in done.err
+    assert shell.json("keys", "ls") == before
+
+
+def test_nothing_is_restored_under_a_running_server(shell: Shell, tmp_path: Path) -> None:
+    from auth_server.cli.serve import lock_home
+
+    file = str(tmp_path / "backup")
+    shell.json("db", "backup", file)
+    with lock_home(shell.home):
+        done = shell.process("db", "restore", file, "--yes")
+    assert (done.code, done.out) == (1, "")
+    assert "another server" in done.err
+
+
+def test_a_store_that_is_not_embedded_names_its_own_tools(shell: Shell, tmp_path: Path) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
+    done = shell.run("db", "backup", str(tmp_path / "backup"), DATABASE_URL=url)
+    assert (done.code, done.out) == (1, "")
+    assert "pg_dump" in done.err
+
+
+@proves("S-155")
+def test_every_change_is_audited(shell: Shell, tmp_path: Path) -> None:
+    file = str(tmp_path / "backup")
+    shell.json("db", "backup", file)
+    assert [event.event for event in shell.events()] == ["db.backup"]
+    shell.json("db", "restore", file, "--yes")
+    assert [event.event for event in shell.events()] == ["db.restore"]

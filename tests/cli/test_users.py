@@ -1,0 +1,160 @@
+"""`users`: accounts, their passwords, and what ends when rights are taken away."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+from tests import proves
+from tests.cli.shell import PASSWORD, Shell
+
+
+def test_added_with_everything_and_shown(shell: Shell) -> None:
+    flags = ("--email", "jane@example.org", "--email-verified", "--display-name", "Jane", "--role", "admin")
+    claims = ("--claim", "department=sales", "--claim", 'groups=["a", "b"]', "--claim", "staff=true", "--claim", "n=1")
+    made = shell.json("users", "add", " Jane ", "--password", PASSWORD, *flags, *claims)
+    assert re.fullmatch(r"u[0-9a-z]{15}", made["uid"])
+    assert (made["name"], made["email"], made["email_verified"]) == ("jane", "jane@example.org", True)
+    assert (made["role"], made["display_name"], made["super_admin"]) == ("admin", "Jane", False)
+    assert made["claims"] == {"department": "sales", "groups": ["a", "b"], "staff": True, "n": "1"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", made["created_at"])
+    assert made["login_at"] is None
+    assert "password" not in made
+    assert shell.json("users", "show", "jane") == shell.json("users", "show", made["uid"]) == made
+    assert shell.json("users", "ls") == [made]
+
+
+def test_defaults(shell: Shell) -> None:
+    made = shell.json("users", "add", "bob", "--password", PASSWORD)
+    assert (made["role"], made["email"], made["email_verified"], made["claims"]) == ("user", None, False, {})
+
+
+def test_without_a_password_one_is_made_and_shown_once(shell: Shell) -> None:
+    made = shell.json("users", "add", "jane")
+    assert made["must_change_password"] is True
+    assert shell.login("jane", made["password"])["status"] == "success"
+    assert made["password"] not in json.dumps([shell.json("users", "ls"), shell.json("users", "show", "jane")])
+    other = shell.run("users", "add", "bob")
+    password = re.search(r"\| bob +\| (\S+)", other.out.partition("PLEASE COPY")[2])
+    assert password
+    assert shell.login("bob", password[1])["status"] == "success"
+
+
+@proves("S-150")
+def test_a_password_comes_from_standard_input(shell: Shell) -> None:
+    done = shell.run("users", "add", "jane", "--password", "-", stdin=f"{PASSWORD}\nnot this\n")
+    assert done.code == 0
+    assert PASSWORD not in done.out + done.err
+    assert shell.login("jane")["status"] == "success"
+    assert shell.run("users", "add", "bob", "--password", "-", stdin="").code == 2
+    assert PASSWORD not in str(shell.events())
+
+
+def test_at_a_terminal_the_password_is_asked_for_twice_and_not_echoed(shell: Shell) -> None:
+    answers = [("Password:", PASSWORD), ("Retype", PASSWORD)]
+    done = shell.terminal("users", "add", "jane", "--json", answers=answers)
+    assert done.code == 0, done
+    assert PASSWORD not in done.out + done.err
+    assert "password" not in json.loads(done.out)
+    assert shell.login("jane")["status"] == "success"
+
+
+def test_only_what_is_given_changes(shell: Shell) -> None:
+    before = shell.json("users", "add", "jane", "--password", PASSWORD, "--email", "j@example.org", "--claim", "a=b")
+    after = shell.json("users", "mod", "jane", "--display-name", "Jane")
+    assert after == {**before, "display_name": "Jane", "updated_at": after["updated_at"]}
+    assert shell.json("users", "mod", "jane", "--claim", "c=d")["claims"] == {"c": "d"}
+    assert shell.json("users", "mod", "jane", "--claim", "")["claims"] == {}
+    assert shell.json("users", "mod", "jane", "--email-verified")["email_verified"] is True
+    assert shell.json("users", "mod", "jane", "--email", "new@example.org")["email_verified"] is False
+    assert shell.json("users", "mod", "jane", "--email", "")["email"] is None
+
+
+def test_disabling_ends_sessions_and_app_passwords_in_a_running_server(shell: Shell) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    session = shell.login("jane")["access_token"]
+    app = shell.json("auth", "add", "jane")["app_password"]
+    assert shell.alive(session)
+    assert shell.alive(app)
+    assert shell.json("users", "mod", "jane", "--disable")["enabled"] is False
+    assert not shell.alive(session)
+    assert not shell.alive(app)
+    assert shell.login("jane") == {"error": "Invalid credentials"}
+    assert shell.json("users", "mod", "jane", "--enable")["enabled"] is True
+    assert not shell.alive(session)
+    assert not shell.alive(app)
+    assert shell.login("jane")["status"] == "success"
+
+
+def test_a_new_password_ends_sessions_and_leaves_app_passwords(shell: Shell) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    app = shell.json("auth", "add", "jane")["app_password"]
+    for command in ("passwd", "mod"):
+        session = shell.login("jane")["access_token"]
+        done = shell.run("users", command, "jane", "--password", "-", stdin=f"{PASSWORD}\n")
+        assert done.code == 0, done
+        assert not shell.alive(session)
+        assert shell.alive(app)
+    made = shell.json("users", "passwd", "jane")
+    assert made["must_change_password"] is True
+    assert shell.login("jane") == {"error": "Invalid credentials"}
+    assert shell.login("jane", made["password"])["status"] == "success"
+
+
+@proves("S-130")
+def test_a_name_given_again_is_another_account(shell: Shell) -> None:
+    old = shell.json("users", "add", "jane", "--password", PASSWORD)
+    session = shell.login("jane")["access_token"]
+    app = shell.json("auth", "add", "jane")["app_password"]
+    client = shell.json("clients", "add", "--scope", "metrics", "jane")
+    token = shell.token(client["client_id"], client["client_secret"])["access_token"]
+    assert shell.json("users", "rm", "jane", "--yes") == {"deleted": 1}
+    new = shell.json("users", "add", "jane", "--password", PASSWORD)
+    assert new["uid"] != old["uid"]
+    for dead in (session, app, token):
+        assert not shell.alive(dead)
+    assert shell.json("auth", "ls") == []
+    assert shell.json("clients", "ls") == []
+    assert "error" in shell.token(client["client_id"], client["client_secret"])
+
+
+@proves("S-136")
+def test_of_two_who_make_the_same_name_at_once_one_succeeds(shell: Shell) -> None:
+    def add(_: int) -> int:
+        return shell.process("users", "add", "jane", "--password", PASSWORD).code
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = sorted(pool.map(add, range(4)))
+    assert codes == [0, 1, 1, 1]
+    assert [user["name"] for user in shell.json("users", "ls")] == ["jane"]
+
+
+def test_a_taken_name_is_a_conflict(shell: Shell) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    done = shell.run("users", "add", "JANE", "--password", PASSWORD)
+    assert (done.code, done.out) == (1, "")
+    assert "auth-server users mod jane" in done.err
+
+
+def test_search_is_a_prefix(shell: Shell) -> None:
+    for name in ("jane", "janet", "bob"):
+        shell.json("users", "add", name, "--password", PASSWORD, "--email", f"{name}@example.org")
+    assert [user["name"] for user in shell.json("users", "ls", "jan")] == ["jane", "janet"]
+    assert [user["name"] for user in shell.json("users", "ls", "bob@")] == ["bob"]
+    assert shell.json("users", "ls", "%") == []
+
+
+def test_there_are_no_second_factors_to_reset(shell: Shell) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    assert shell.run("users", "mod", "jane", "--reset-mfa").code == 1
+
+
+@proves("S-155")
+def test_every_change_is_audited_without_secrets(shell: Shell) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    shell.json("users", "mod", "jane", "--display-name", "Jane")
+    shell.json("users", "passwd", "jane", "--password", f"{PASSWORD}-2")
+    shell.json("users", "rm", "jane", "--yes")
+    events = shell.events()
+    assert [event.event for event in events] == ["user.add", "user.change", "user.change", "user.remove"]
+    assert {(event.actor, event.outcome) for event in events} == {("cli", "ok")}
+    assert PASSWORD not in str(events)
