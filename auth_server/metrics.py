@@ -24,7 +24,9 @@ class Metrics:
         self._logins = Counter("auth_server_logins", "Logins by password", ["outcome"], registry=None)
         # Looking labels up costs more than counting: each combination is looked up once.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._issued: dict[tuple[str, str], Counter] = {}
+        # A labelled counter shows once it is looked up: dashboards want the zero of a fresh start.
+        kinds = (("client_credentials", "opaque"), ("client_credentials", "jwt"), ("password", "session"))
+        self._issued: dict[tuple[str, str], Counter] = {kind: self._tokens.labels(*kind) for kind in kinds}
         self._active = {known: self._introspections.labels(str(known).lower()) for known in (True, False)}
 
     def answered(self, endpoint: str, method: str, status: int, seconds: float) -> None:
