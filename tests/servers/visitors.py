@@ -4,12 +4,12 @@ import base64
 import http.client
 import json
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 from auth_server.domain.users import Changes
@@ -21,6 +21,7 @@ from tests.servers.auth_server import AuthServer
 FORM = "application/x-www-form-urlencoded"
 TOKEN, INTROSPECT = "/api/v1/oauth/token", "/api/v1/oauth/introspect"
 REVOKE, SESSION = "/api/v1/oauth/revoke", "/api/v1/session"
+T = TypeVar("T")
 TIMEOUT = 10  # seconds for an answer
 _numbers = count(1)
 
@@ -125,10 +126,10 @@ class Visitor:
         """POST a form."""
         return self.call("POST", path, form=form, **options)
 
-    def everywhere(self, calls: Sequence[Any]) -> list[Answer]:
-        """Make calls all at once, so that each worker gets some of them."""
-        with ThreadPoolExecutor(len(calls)) as threads:
-            return list(threads.map(lambda call: call(), calls))
+    def everywhere(self, call: Callable[[], T], times: int = 8) -> list[T]:
+        """Make a call many times at once, so that each worker gets some of them."""
+        with ThreadPoolExecutor(times) as threads:
+            return list(threads.map(lambda _: call(), range(times)))
 
     # ---- what the command line does
     def client(self, scope: str = "metrics", **values: Any) -> Registered:
