@@ -69,11 +69,13 @@ class Nouns(click.Group):
         except click.UsageError as error:
             sys.exit(_tell(_usage(error), WRONG_LINE))
         except click.exceptions.Abort:
-            sys.exit(_tell("stopped; nothing was done", FAILED))
+            sys.exit(_tell("stopped", FAILED))
         except click.ClickException as error:
             sys.exit(_tell(error.format_message(), error.exit_code))
         except AuthServerError as error:
             sys.exit(_tell(_sentence(error), exit_code(error)))
+        except UnicodeError:
+            sys.exit(_tell("what was typed is no UTF-8 text; write it anew", WRONG_LINE))
         except OSError as error:
             about = f": {error.filename}" if error.filename else ""
             sys.exit(_tell(f"{error.strerror or error}{about}", FAILED))

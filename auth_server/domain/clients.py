@@ -86,8 +86,6 @@ class Clients:
         if values.get("redirect_uris"):
             defaults["scope"] = LOGIN_SCOPE
             defaults["grant_types"] = _all_in(("authorization_code",), self._capabilities.grant_types)  # RFC 7591 §2
-        elif not values.get("scope"):
-            raise InvalidInput("scope", "a client without redirect URIs needs one, for example: --scope metrics")
         return defaults
 
     def find(self, client_id: str) -> Client:
@@ -238,6 +236,8 @@ class Clients:
 
 
 def _check_values(client: Client) -> None:
+    if not client.scope and not client.redirect_uris:
+        raise InvalidInput("scope", "a client without redirect URIs needs one, for example: --scope metrics")
     if len(client.client_name) > 160 or not client.client_name.isprintable():
         raise InvalidInput("name", "must have at most 160 characters on one line")
     if client.access_token_ttl is not None and not 1 <= client.access_token_ttl <= MAX_TTL:

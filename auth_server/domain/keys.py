@@ -27,6 +27,7 @@ _CURVES = {"ES256": ("P-256", 32, hashes.SHA256()), "ES384": ("P-384", 48, hashe
 _CURVES["ES512"] = ("P-521", 66, hashes.SHA512())
 _HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
 
+_ED25519 = ("EdDSA", "Ed25519")
 PublishedStatus = ("next", "active", "retiring")
 Signer = Callable[[bytes], bytes]
 
@@ -203,6 +204,8 @@ class Keyring:
         Raises:
             InvalidInput: no such algorithm.
         """
+        if alg in _ED25519:  # two names of one algorithm (RFC 9864)
+            alg = next((name for name in _ED25519 if name in self._policy.algorithms), alg)
         algorithms = [alg] if alg else list(self._policy.algorithms)
         if alg and alg not in self._policy.algorithms:
             raise InvalidInput("alg", f"{alg} is not among SIGNING_ALGS; choose {', '.join(self._policy.algorithms)}")

@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,19 +60,19 @@ class Shell:
 
     def process(self, *args: str, stdin: str = "", **env: str) -> Done:
         """Run a command as a process."""
-        done = subprocess.run(self._command(args), env=self._environ(env), input=stdin, capture_output=True, text=True)
+        done = subprocess.run(self._command(args), env=self.environ(**env), input=stdin, capture_output=True, text=True)
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *args: str) -> "subprocess.Popen[str]":
-        """Start a command as a process, without waiting for it."""
-        pipe = subprocess.PIPE
-        return subprocess.Popen(self._command(args), env=self._environ({}), stdout=pipe, stderr=pipe, text=True)
+    def environ(self, **env: str) -> dict[str, str]:
+        """Return the environment of a process."""
+        given = {**os.environ, **self.env, **{f"AUTH_SERVER_{name}": value for name, value in env.items()}}
+        return {name: value for name, value in given.items() if value is not None}
 
     def terminal(self, *args: str, answers: Sequence[tuple[str, str]] = ()) -> Done:
         """Run a command at a terminal, its output apart; each answer is typed when its question has appeared."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
-            self._command(args), env=self._environ({}), stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True
+            self._command(args), env=self.environ(), stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True
         )
         os.close(theirs)
         shown = ""
@@ -127,10 +127,6 @@ class Shell:
 
     def _command(self, args: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "auth_server", *args]
-
-    def _environ(self, env: Mapping[str, str]) -> dict[str, str]:
-        given = {**os.environ, **self.env, **{f"AUTH_SERVER_{name}": value for name, value in env.items()}}
-        return {name: value for name, value in given.items() if value is not None}
 
 
 def _until(terminal: int, text: str) -> str:

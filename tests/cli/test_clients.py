@@ -210,6 +210,7 @@ def test_only_what_is_given_changes(shell: Shell) -> None:
     assert after == {**before, "scope": "config metrics", "token_limit": -1, "updated_at": after["updated_at"]}
     assert shell.json("clients", "mod", cid, "--audience", "https://b.example")["audience"] == ["https://b.example"]
     assert shell.json("clients", "mod", cid, "--audience", "")["audience"] == []
+    assert shell.run("clients", "mod", cid, "--scope", "").code == 2
     assert "access_token" in shell.token(cid, secret)
     new = shell.json("clients", "mod", cid, "--generate-secret")["client_secret"]
     assert "error" in shell.token(cid, secret)

@@ -4,6 +4,8 @@ import json
 import re
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -97,6 +99,20 @@ def test_an_error_of_a_process_has_no_traceback(shell: Shell) -> None:
     done = shell.process("users", "show", "nobody-here")
     assert (done.code, done.out) == (1, "")
     assert done.err == "auth-server: there is no user 'nobody-here'; see: auth-server users ls\n"
+
+
+def test_what_is_no_text_is_refused(shell: Shell) -> None:
+    for args in (("users", "show", "\udcff"), ("users", "ls", "\udcff"), ("clients", "add", "-s", "\udcff")):
+        done = shell.process(*args)
+        assert (done.code in (1, 2), done.out) == (True, "")
+        assert "Traceback" not in done.err
+
+
+def test_a_secret_that_is_no_text_is_refused(shell: Shell) -> None:
+    command = [sys.executable, "-m", "auth_server", "users", "add", "jane", "--password", "-"]
+    done = subprocess.run(command, env=shell.environ(), input=b"\xff\xfe-and-more\n", capture_output=True)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("noun", ["users", "clients", "auth", "keys"])

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 
 
 def test_upgrade_says_whether_there_was_anything_to_do(empty: Shell) -> None:
@@ -164,11 +166,23 @@ def test_nothing_is_restored_under_a_running_server(shell: Shell, tmp_path: Path
     assert "another server" in done.err
 
 
-def test_a_store_that_is_not_embedded_names_its_own_tools(shell: Shell, tmp_path: Path) -> None:
-    url = "postgresql://nobody@127.0.0.1:1/nothing"
-    done = shell.run("db", "backup", str(tmp_path / "backup"), DATABASE_URL=url)
-    assert (done.code, done.out) == (1, "")
-    assert "pg_dump" in done.err
+def test_the_same_commands_work_on_postgresql_and_redis(
+    postgresql_server: PostgreSQL, redis_server: Redis, worker_id: str, tmp_path: Path
+) -> None:
+    urls = {"DATABASE_URL": postgresql_server.create(f"cli_{worker_id}"), "REDIS_URL": redis_server.url}
+    shell = Shell(tmp_path / "home", **urls)
+    assert "auth-server db upgrade" in shell.run("users", "ls").err
+    assert shell.json("db", "upgrade") == {"upgraded": True}
+    shell.json("keys", "rotate")
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    session = shell.login("jane")["access_token"]
+    assert shell.json("auth", "rm", session, "--yes") == {"deleted": 1}
+    assert not shell.alive(session)
+    assert shell.json("db", "check") == {"ok": True}
+    refused = shell.run("db", "backup", str(tmp_path / "backup"))
+    assert (refused.code, refused.out) == (1, "")
+    assert "pg_dump" in refused.err
+    shell.close()
 
 
 @proves("S-155")

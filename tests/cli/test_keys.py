@@ -50,6 +50,20 @@ def test_rotation_tells_one_key_for_an_algorithm_and_all_without(shell: Shell) -
     assert {key["alg"] for key in shell.json("keys", "rotate")} == {"ES256", "RS256", "EdDSA"}
 
 
+def test_both_names_of_ed25519_are_understood(shell: Shell) -> None:
+    assert shell.json("keys", "rotate", "--alg", "Ed25519")["alg"] == "EdDSA"
+
+
+@proves("S-157")
+def test_two_installations_share_no_key(shell: Shell, empty: Shell) -> None:
+    other = Shell(empty.home / "other")
+    for command in (("db", "upgrade"), ("keys", "rotate")):
+        assert other.run(*command).code == 0
+    assert (other.home / "keys" / "kek").read_bytes() != (shell.home / "keys" / "kek").read_bytes()
+    kids = [{key["kid"] for key in each.json("keys", "ls")} for each in (shell, other)]
+    assert len(kids[0] | kids[1]) == 12
+
+
 def test_only_public_keys_leave(shell: Shell) -> None:
     jwks = json.loads(shell.run("keys", "export", "--public").out)
     assert jwks == shell.json("keys", "export", "--public") == shell.http.get("/.well-known/jwks.json").json
