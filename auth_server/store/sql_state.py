@@ -7,15 +7,15 @@ Why a file of its own: a token's INSERT moves `PRAGMA data_version`, by which ca
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from auth_server.errors import Unavailable
 from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
-T = TypeVar("T")
+_Values = Sequence[object] | Mapping[str, object]
 
 KEY_DIGITS = 64
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
@@ -35,6 +35,8 @@ _DRAW = (
     "INSERT INTO throttles (bucket, full_at) VALUES (:bucket, :now + :cost) ON CONFLICT (bucket) DO UPDATE"
     " SET full_at = max(full_at, :now) + :cost WHERE max(full_at, :now) + :cost - :now <= :capacity"
 )
+_GIVE_BACK = "UPDATE throttles SET full_at = max(full_at + ?, ?) WHERE bucket = ?"
+_FULL_AT = "SELECT full_at FROM throttles WHERE bucket = ?"
 
 
 class SqliteState:
@@ -68,22 +70,42 @@ class SqliteState:
             local.connection, local.pid = self._open("NORMAL"), os.getpid()
         return local.connection  # type: ignore[no-any-return]
 
-    def _read(self, statement: Callable[[sqlite3.Connection], T]) -> T:
+    def _read(self, query: str, values: _Values = ()) -> list[tuple[Any, ...]]:
         try:
-            return statement(self._reader())
+            return self._reader().execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise Unavailable(f"the state file does not answer ({error})") from error
 
-    @contextmanager
-    def _write(self, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
-        """A write transaction. NORMAL survives the death of processes, FULL power loss too."""
+    def _writer(self, synchronous: str) -> sqlite3.Connection:
+        if self._pid != os.getpid():
+            self._writers, self._pid = {}, os.getpid()
+        return self._writers.get(synchronous) or self._writers.setdefault(synchronous, self._open(synchronous))
+
+    def _broken(self, synchronous: str, error: sqlite3.Error) -> Unavailable:
+        broken = self._writers.pop(synchronous, None)
+        if broken:
+            broken.close()
+        return Unavailable(f"the state file does not answer ({error})")
+
+    def _execute(self, statement: str, values: _Values, synchronous: str = "NORMAL") -> int:
+        """Write by one statement, which is a transaction by itself; return how many rows it touched.
+
+        NORMAL survives the death of processes, FULL power loss too.
+        """
         with self._writing:
             try:
-                if self._pid != os.getpid():
-                    self._writers, self._pid = {}, os.getpid()
-                connection = self._writers.get(synchronous) or self._writers.setdefault(
-                    synchronous, self._open(synchronous)
-                )
+                count = self._writer(synchronous).execute(statement, values).rowcount
+            except sqlite3.Error as error:
+                raise self._broken(synchronous, error) from error
+            self._dirty = True
+            return count
+
+    @contextmanager
+    def _write(self, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
+        """A transaction of several statements."""
+        with self._writing:
+            try:
+                connection = self._writer(synchronous)
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -93,28 +115,27 @@ class SqliteState:
                 connection.execute("COMMIT")
                 self._dirty = True
             except sqlite3.Error as error:
-                broken = self._writers.pop(synchronous, None)
-                if broken:
-                    broken.close()
-                raise Unavailable(f"the state file does not answer ({error})") from error
+                raise self._broken(synchronous, error) from error
 
     # ---- the interface
     def put(self, kind: Kind, entry: Entry, *, keep: Keep | None = None) -> None:
         row = (entry.key, entry.expires_at, entry.data, entry.client_id, entry.subject, entry.family, int(kind))
+        if keep is None:
+            self._execute(_PUT, row)
+            return
+        column = _BY[keep.index]
+        surplus = (int(kind), getattr(entry, column), keep.newest)
         with self._write() as connection:
             connection.execute(_PUT, row)
-            if keep is not None:
-                column = _BY[keep.index]
-                value = getattr(entry, column)
-                connection.execute(
-                    f"DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE kind = ? AND {column} = ?"
-                    " ORDER BY number DESC LIMIT -1 OFFSET ?)",
-                    (int(kind), value, keep.newest),
-                )
+            connection.execute(
+                f"DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE kind = ? AND {column} = ?"
+                " ORDER BY number DESC LIMIT -1 OFFSET ?)",
+                surplus,
+            )
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
-        row = self._read(lambda connection: connection.execute(_GET, (int(kind), key, now)).fetchone())
-        return Entry(*row) if row else None
+        rows = self._read(_GET, (int(kind), key, now))
+        return Entry(*rows[0]) if rows else None
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         where = f"kind = ? AND key = ? AND {_LIVES} AND client_id IS ?"
@@ -127,8 +148,7 @@ class SqliteState:
 
     def swap(self, kind: Kind, old: Entry, new: Entry) -> bool:
         row = (new.expires_at, new.data, new.client_id, new.subject, new.family, int(kind), old.key, old.data)
-        with self._write() as connection:
-            return connection.execute(_SWAP, row).rowcount > 0
+        return self._execute(_SWAP, row) > 0
 
     def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
         with self._write("FULL") as connection:
@@ -149,7 +169,7 @@ class SqliteState:
             " ORDER BY number DESC LIMIT ? OFFSET ?"
         )
         everything = (int(kind), *arguments, now, page.limit, page.offset)
-        return [Entry(*row) for row in self._read(lambda connection: connection.execute(query, everything).fetchall())]
+        return [Entry(*row) for row in self._read(query, everything)]
 
     @staticmethod
     def _condition(index: Index, value: str) -> tuple[str, tuple[str | bytes, ...]]:
@@ -165,37 +185,28 @@ class SqliteState:
         where, arguments = self._condition(index, value)
         if index is Index.KEY and len(value) != KEY_DIGITS:
             return 0
-        with self._write("FULL") as connection:
-            return connection.execute(f"DELETE FROM entries WHERE {where}", arguments).rowcount
+        return self._execute(f"DELETE FROM entries WHERE {where}", arguments, "FULL")
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         capacity = rate.burst * rate.refill
         if cost > 0:
             arguments = {"bucket": bucket, "now": now, "cost": cost * rate.refill, "capacity": capacity}
-            if cost <= rate.burst:
-                with self._write() as connection:
-                    if connection.execute(_DRAW, arguments).rowcount:
-                        return Allowance(True, 0)
+            if cost <= rate.burst and self._execute(_DRAW, arguments):
+                return Allowance(True, 0)
         elif cost < 0:
-            with self._write() as connection:
-                connection.execute(
-                    "UPDATE throttles SET full_at = max(full_at + ?, ?) WHERE bucket = ?",
-                    (cost * rate.refill, now, bucket),
-                )
+            self._execute(_GIVE_BACK, (cost * rate.refill, now, bucket))
             return Allowance(True, 0)
-        query = "SELECT full_at FROM throttles WHERE bucket = ?"
-        row = self._read(lambda connection: connection.execute(query, (bucket,)).fetchone())
-        wait = (max(row[0], now) if row else now) + max(cost, 1) * rate.refill - capacity - now
+        rows = self._read(_FULL_AT, (bucket,))
+        wait = (max(rows[0][0], now) if rows else now) + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
 
     def purge(self, now: int, limit: int) -> int:
         gone = 0
         for table, column in (("entries", "expires_at"), ("spent", "expires_at"), ("throttles", "full_at")):
-            with self._write() as connection:
-                gone += connection.execute(
-                    f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} <= ? LIMIT ?)",
-                    (now, limit - gone),
-                ).rowcount
+            gone += self._execute(
+                f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} <= ? LIMIT ?)",
+                (now, limit - gone),
+            )
             if gone >= limit:
                 break
         return gone
@@ -204,10 +215,10 @@ class SqliteState:
         """Checkpoint without waiting for anybody: that writes the log to disk, and keeps it short."""
         if self._dirty:
             self._dirty = False
-            self._read(lambda connection: connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+            self._read("PRAGMA wal_checkpoint(PASSIVE)")
 
     def check(self) -> None:
-        self._read(lambda connection: connection.execute("SELECT 1 FROM spent LIMIT 1").fetchone())
+        self._read("SELECT 1 FROM spent LIMIT 1")
 
     def close(self) -> None:
         with self._writing:
