@@ -49,7 +49,7 @@ class ClientAssertion(JWTBearerClientAssertion):
         """
         try:
             token = self._decoded(assertion)
-        except (JoseError, ValueError, TypeError, KeyError, InvalidClientError):
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError, InvalidClientError):
             raise InvalidClient() from None
         self._check(token.header, token.claims)
         return token.claims
@@ -129,7 +129,7 @@ def _named_client(assertion: str, request: Request, server: Server) -> Client | 
     try:
         reader = JWTBearerClientAssertion(validate_jti=False)  # type: ignore[no-untyped-call]
         _, claims = reader.extract_assertion(assertion)
-    except (InvalidClientError, JoseError, ValueError, TypeError):
+    except (InvalidClientError, JoseError, ValueError, TypeError, RecursionError):
         return None
     client_id = claims.get("sub")
     if not isinstance(client_id, str) or request.form.get("client_id", client_id) != client_id:
