@@ -1,6 +1,6 @@
 """A token's life: record, issue, find, list, revoke. Every kind of token, JWTs too, is kept under its SHA-256."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -99,20 +99,16 @@ class Living:
         return self.user is not None and not self.token.is_client_session
 
 
-_DEFAULTS = {f.name: f.default for f in fields(Token)}
+_ENTRY = ("key", "expires_at", "subject", "client_id", "parent")  # what the store's entry says in columns of its own
+_DATA = tuple((f.name, f.default) for f in fields(Token) if f.name not in _ENTRY)
 
 
 def pack(token: Token) -> bytes:
     """Return the record as JSON without what is default; a later version may add members."""
-    values = {name: value for name, value in _members(token) if value != _DEFAULTS[name]}
+    values = {name: value for name, default in _DATA if (value := getattr(token, name)) != default}
+    if token.parent:
+        values["parent"] = token.parent.hex()
     return orjson.dumps(values)
-
-
-def _members(token: Token) -> Iterator[tuple[str, Any]]:
-    for name in _DEFAULTS:
-        if name not in ("key", "expires_at", "subject", "client_id", "parent"):
-            yield name, getattr(token, name)
-    yield "parent", token.parent.hex() if token.parent else None
 
 
 def unpack(entry: Entry | StoredToken) -> Token:

@@ -1,6 +1,7 @@
 """Discovery: RFC 8414 and OpenID Connect Discovery 1.0, generated from the features that are switched on."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -60,12 +61,17 @@ def _merge(merged: dict[str, Any], members: Mapping[str, Any], feature: str) -> 
 
 def cached(request: Request, body: bytes, max_age: int, kind: tuple[str, str] = JSON_TYPE) -> Response:
     """Return a document that anybody may keep for a while; 304 to those who have it (RFC 9110 §13.1.2)."""
-    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    etag = _etag(body)
     headers = (kind, ("ETag", etag), ("Cache-Control", f"public, max-age={max_age}"))
     asked = request.header("IF_NONE_MATCH")
     if asked and (asked == "*" or etag in [part.strip().removeprefix("W/") for part in asked.split(",")]):
         return Response(304, b"", headers[1:])
     return Response(200, body, headers)
+
+
+@lru_cache(16)
+def _etag(body: bytes) -> str:
+    return f'"{sha256(body).hexdigest()[:32]}"'
 
 
 def respond_oauth(request: Request, server: Server) -> Response:
