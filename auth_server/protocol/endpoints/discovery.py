@@ -84,15 +84,15 @@ def respond_openid(request: Request, server: Server) -> Response:
     return cached(request, _rendered(server, openid=True), MAX_AGE)
 
 
-_documents: dict[tuple[int, bool], bytes] = {}
+_documents: dict[bool, tuple[Server, bytes]] = {}
 
 
 def _rendered(server: Server, *, openid: bool) -> bytes:
     """The document's bytes: what it says is fixed when the server is assembled."""
-    key = (id(server), openid)
-    if key not in _documents:
-        _documents[key] = orjson.dumps(document(server, openid=openid))
-    return _documents[key]
+    known = _documents.get(openid)
+    if known is None or known[0] is not server:
+        known = _documents[openid] = (server, orjson.dumps(document(server, openid=openid)))
+    return known[1]
 
 
 def _metadata(server: Server) -> dict[str, object]:
