@@ -8,6 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class CachedRecords:
     def __init__(self, records: Records, generation: Callable[[], int] | None = None) -> None:
         self._records = records
         self._copies = _Copies(-1)
+        self._look = _Look(self)
         self.generation: Callable[[], int] = generation or records.generation
         self.users: Users = _CachedUsers(records.users, self.fresh)
         self.clients: Clients = _CachedClients(records.clients, self.fresh)
@@ -58,12 +60,17 @@ class CachedRecords:
         self.leases: Leases = records.leases
 
     def fresh(self) -> _Copies:
-        """Return copies that are true now."""
+        """Return copies that are true now, or were when this thread's look began."""
+        if self._look.copies is not None:
+            return self._look.copies
         generation = self.generation()
         copies = self._copies
         if copies.generation != generation:
             copies = self._copies = _Copies(generation)
         return copies
+
+    def one_look(self) -> AbstractContextManager[None]:
+        return self._look
 
     def check(self) -> None:
         self._records.check()
@@ -72,6 +79,21 @@ class CachedRecords:
         self._records.close()
         if isinstance(self.generation, SqliteGeneration):
             self.generation.close()
+
+
+class _Look(threading.local):
+    """What this thread looks at, while it does; the generation is asked for when it begins."""
+
+    copies: _Copies | None = None
+
+    def __init__(self, records: CachedRecords) -> None:
+        self._records = records
+
+    def __enter__(self) -> None:
+        self.copies = self._records.fresh()
+
+    def __exit__(self, *error: object) -> None:
+        self.copies = None
 
 
 class _CachedUsers:

@@ -6,6 +6,7 @@ finds nothing. Times are Unix seconds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -180,6 +181,12 @@ class Records(Protocol):
 
     def generation(self) -> int:
         """Return a number that moves with every change of users, clients or keys; equal means nothing changed."""
+
+    def one_look(self) -> AbstractContextManager[None]:
+        """Within, this thread may see users, clients and keys as they are now, without asking again each time.
+
+        For what only reads and is quick: changes that are made meanwhile need not be seen, one's own neither.
+        """
 
     def check(self) -> None:
         """Return if the store answers, else raise Unavailable."""

@@ -1,6 +1,7 @@
 """Durable records on SQLAlchemy Core: SQLite, PostgreSQL, MariaDB."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
@@ -34,6 +35,9 @@ class SqlRecords:
     def generation(self) -> int:
         with reading(self.engine) as connection:
             return int(connection.execute(select(tables.generation.c.value)).scalar_one())
+
+    def one_look(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def check(self) -> None:
         self.generation()

@@ -16,11 +16,12 @@ INACTIVE = json_response({"active": False})
 
 def respond(request: Request, server: Server) -> Response:
     """Tell an entitled caller what a token is; everybody else, and all other tokens, get `{"active": false}`."""
-    client, scope = authenticate(request, server)
-    value = request.form.get("token")
-    if not value:
-        raise InvalidRequest("token is missing")
-    living = server.tokens.find(value)
+    with server.records.one_look():
+        client, scope = authenticate(request, server)
+        value = request.form.get("token")
+        if not value:
+            raise InvalidRequest("token is missing")
+        living = server.tokens.find(value)
     if living is None or not may_introspect(client, scope, living, server.issuer):
         server.metrics.introspected(False)
         return Response(INACTIVE.status, INACTIVE.body, INACTIVE.headers)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -516,3 +517,50 @@ class TestGeneration:
         """check returns, and may be repeated."""
         records.check()
         records.check()
+
+
+class TestOneLook:
+    """records.one_look."""
+
+    def test_looks_show_the_latest(self, records: Records, open_records: Callable[[], Records]) -> None:
+        """What was changed before a look began is seen in it; what was changed in it, after it at the latest."""
+        records.users.add(a_user("u1"))
+        records.clients.add(a_client("c1"))
+        other = open_records()
+        for name in ("first", "second"):
+            _rename_everything(records, name)
+            with other.one_look():
+                assert _name(other) == name
+                _rename_everything(records, f"{name} again")
+            assert _name(other) == f"{name} again"
+        other.close()
+
+    def test_look_is_one_threads_own(self, records: Records, open_records: Callable[[], Records]) -> None:
+        """Other threads see what changes meanwhile."""
+        records.users.add(a_user("u1"))
+        records.clients.add(a_client("c1"))
+        other = open_records()
+        with other.one_look(), ThreadPoolExecutor(1) as thread:
+            _rename_everything(records, "new")
+            assert thread.submit(_name, other).result() == "new"
+        other.close()
+
+    def test_look_that_fails_ends_too(self, records: Records, open_records: Callable[[], Records]) -> None:
+        """An error within does not make copies last."""
+        records.users.add(a_user("u1"))
+        records.clients.add(a_client("c1"))
+        other = open_records()
+        with pytest.raises(NotFound), other.one_look():
+            raise NotFound("nothing")
+        _rename_everything(records, "new")
+        assert _name(other) == "new"
+        other.close()
+
+
+def _name(records: Records) -> str:
+    """The name that everything has."""
+    user, client = records.users.get("u1"), records.clients.get("c1")
+    assert user is not None
+    assert client is not None
+    assert [key.kid for key in records.keys.all()] == [user.display_name] == [client.client_name]
+    return user.display_name
