@@ -1,0 +1,21 @@
+"""Programs that others wrote, unmodified, at servers with the real time."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.auth_server import AuthServer, running
+from tests.servers.visitors import Visitor
+
+
+@pytest.fixture(scope="module", params=["gunicorn", "granian"])
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthServer]:
+    """A server with the real time, of each kind."""
+    with running(tmp_path_factory.mktemp("live"), request.param, real_time=True) as server:
+        yield server
+
+
+@pytest.fixture
+def visitor(live: AuthServer) -> Visitor:
+    """Somebody with an address of their own."""
+    return Visitor(live)
