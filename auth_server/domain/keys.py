@@ -210,17 +210,17 @@ class Keyring:
         if alg and alg not in self._policy.algorithms:
             raise InvalidInput("alg", f"{alg} is not among SIGNING_ALGS; choose {', '.join(self._policy.algorithms)}")
         moment = self._clock()
+        waiting: set[str] = set()
 
         def start(keys: Sequence[StoredKey]) -> Sequence[StoredKey]:
             keys = self._advanced(keys, make=True)
+            waiting.clear()  # an edit may be tried again
+            waiting.update(key.kid for key in keys if key.status == "next" and key.alg in algorithms)
             return self._advanced(
                 [self._scheduled(k, moment, now) if k.alg in algorithms else k for k in keys], make=True
             )
 
-        before = {key.alg: key.kid for key in self._records.keys.all() if key.status == "next"}
-        after = self._records.keys.edit(start)
-        told = [key for key in after if key.alg in algorithms and key.kid == before.get(key.alg)]
-        return told or [key for key in after if key.alg in algorithms and key.status == "active"]
+        return [key for key in self._records.keys.edit(start) if key.kid in waiting]
 
     def remove(self, kid: str) -> StoredKey:
         """Take a key out at once; what it signed is inactive. The next key takes the place of an active one.

@@ -104,6 +104,20 @@ def test_a_rotation_waits_until_caches_know_the_key(ageing: AuthServer):
     assert set(visitor.everywhere(lambda: signed_by(visitor))) == {told.kid}
 
 
+@proves("CONTRACT §5")
+def test_a_rotation_tells_of_the_key_that_will_sign(tmp_path: Path):
+    """Also where the one before has begun to sign, but nobody has written that down yet."""
+    here = site(tmp_path)
+    keyring = here.server.keyring
+    (first,) = keyring.rotate("ES256")
+    here.clock.advance(MAX_AGE)
+    assert keyring.signing_key("ES256").kid == first.kid
+    (second,) = keyring.rotate("ES256")
+    assert (second.kid != first.kid, second.status) == (True, "next")
+    here.clock.advance(MAX_AGE)
+    assert keyring.signing_key("ES256").kid == second.kid
+
+
 @proves("S-121")
 def test_what_a_former_key_signed_counts_until_it_ends(ageing: AuthServer):
     """Both by introspection and by the JWKS, as long as the token lives; then the key is gone."""
