@@ -50,6 +50,10 @@ class Stores:
         pairs = [(self.records, schema.RECORDS)]
         return pairs if self.state is None else [*pairs, (self.state, schema.STATE)]
 
+    def are_embedded(self) -> bool:
+        """Tell whether any of the data is in files of HOME."""
+        return self.state is not None or self.records.dialect.name == "sqlite"
+
     def are_current(self) -> bool:
         """Tell whether every database has the schema of this version."""
         return all(schema.is_current(engine, history) for engine, history in self.histories())

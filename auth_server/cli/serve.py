@@ -60,12 +60,13 @@ def run(
     from auth_server.background import Background
 
     stores = assembly.stores(loaded)
-    held = None if loaded.database_url or loaded.redis_url else lock_home(loaded.home)
+    held = lock_home(loaded.home) if stores.are_embedded() else None
     if migrate:
         stores.upgrade()
     server = assembly.assemble(loaded, stores, **injected)
     made = first_start.prepare(server, quickstart=quickstart)
     application = assembly.application(server, stores, lane=lane)
+    web_servers.calm_children()
     Background(server).start_in_children()
     lines = list(first_start.shown(made, server.issuer) if made else first_start.hints(server.issuer))
     server.close()  # connections must not cross the fork; the workers open their own

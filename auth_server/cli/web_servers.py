@@ -12,6 +12,7 @@ from typing import Any
 
 from auth_server.errors import AuthServerError
 from auth_server.http.lane import Application
+from auth_server.http.limits import limited
 from auth_server.settings import Settings
 
 GUNICORN_THREADS = 4  # docs/decisions/0005: more threads wait for the interpreter, fewer for the store
@@ -44,7 +45,6 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "accesslog": None,  # ours is ten times cheaper
         "loglevel": "warning",
         "logger_class": "auth_server.cli.web_servers.Logger",
-        "post_worker_init": _leave_interrupt_to_parent,
     }
     if settings.tls_cert:
         options |= {"certfile": str(settings.tls_cert), "keyfile": str(settings.tls_key), "ssl_context": _tls}
@@ -59,9 +59,26 @@ def _tls(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     return context
 
 
-def _leave_interrupt_to_parent(worker: Any) -> None:
-    """Ctrl-C reaches the whole process group; workers finish their requests when the parent says so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def calm_children() -> None:
+    """Settle the signals of every process that is forked from here; called before other hooks at a fork.
+
+    Ctrl-C reaches the whole process group, but workers must finish their requests and end when the parent says so;
+    Granian's lock up where both signals meet. Until a worker has handlers of its own it has the parent's, and Python
+    drops what arrives just after the fork: a SIGTERM would be lost, and the parent would wait in vain.
+    """
+    both = {signal.SIGINT, signal.SIGTERM}
+
+    def hold() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, both)
+
+    def go_on() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+
+    def settle() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # SIGINT stays blocked
+
+    os.register_at_fork(before=hold, after_in_parent=go_on, after_in_child=settle)
 
 
 def run_gunicorn(application: Application, settings: Settings, ready: Callable[[], None]) -> None:
@@ -112,18 +129,13 @@ def run_granian(application: Application, settings: Settings, ready: Callable[[]
     """
     try:
         from granian import Granian
-        from granian.constants import Interfaces, SSLProtocols
-        from granian.http import HTTP1Settings
-        from granian.log import LogLevels
     except ImportError:
         raise AuthServerError("granian is not installed; run: pip install 'auth-server[granian]'") from None
 
     def load() -> Application:
-        # Granian ends its workers by SIGTERM; the SIGINT of a terminal would reach them first and lock them up.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         for name in [name for name in os.environ if name not in ("PROMETHEUS_MULTIPROC_DIR", "PATH", "TZ")]:
             del os.environ[name]  # Granian copies the environment into that of every request
-        return application
+        return limited(application, MAX_HEADER_LINE)
 
     class Announced(Granian):  # type: ignore[misc,valid-type]
         """Granian's workers open the port each for itself, and nothing tells when."""
@@ -134,24 +146,30 @@ def run_granian(application: Application, settings: Settings, ready: Callable[[]
                 time.sleep(0.01)
             ready()
 
-    tls: dict[str, Any] = {}
+    Announced("auth_server.wsgi:application", **granian_options(settings)).serve(target_loader=load, wrap_loader=False)
+
+
+def granian_options(settings: Settings) -> dict[str, Any]:
+    """Return Granian's settings."""
+    from granian.constants import Interfaces, SSLProtocols
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+
+    options: dict[str, Any] = {
+        "address": settings.host,
+        "port": settings.port,
+        "interface": Interfaces.WSGI,
+        "workers": settings.workers,
+        "blocking_threads": settings.threads,
+        "workers_kill_timeout": settings.graceful_timeout,
+        "respawn_failed_workers": True,
+        "log_level": LogLevels.error,
+        "http1_settings": HTTP1Settings(header_read_timeout=settings.request_timeout * 1000),
+    }
     if settings.tls_cert:
-        tls = {"ssl_cert": settings.tls_cert, "ssl_key": settings.tls_key, "ssl_protocol_min": SSLProtocols.tls12}
-        tls["ssl_ca"] = settings.tls_client_ca
-    server = Announced(
-        "auth_server.wsgi:application",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        workers=settings.workers,
-        blocking_threads=settings.threads,
-        workers_kill_timeout=settings.graceful_timeout,
-        respawn_failed_workers=True,
-        log_level=LogLevels.warning,
-        http1_settings=HTTP1Settings(header_read_timeout=settings.request_timeout * 1000),
-        **tls,
-    )
-    server.serve(target_loader=load, wrap_loader=False)
+        options |= {"ssl_cert": settings.tls_cert, "ssl_key": settings.tls_key, "ssl_ca": settings.tls_client_ca}
+        options["ssl_protocol_min"] = SSLProtocols.tls12  # RFC 9325 §3.1.1
+    return options
 
 
 def _is_open(settings: Settings) -> bool:

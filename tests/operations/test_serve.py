@@ -1,0 +1,219 @@
+"""`auth-server serve` as a person runs it: first start, second start, a clean end, and what stops a start."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import proves
+from tests.servers.auth_server import free_port
+
+SERVERS = pytest.mark.parametrize("server", ["gunicorn", "granian"])
+PASSWORD = "Correct-horse-7-battery"
+
+
+class Start:
+    """One `serve` with a HOME of its own, and what it prints."""
+
+    def __init__(self, home: Path, *args: str, **env: str) -> None:
+        self.port = int(env.get("PORT", free_port()))
+        self.home = home
+        ours = {"HOME": str(home), "KEYS_DIR": str(home / "keys"), "PORT": str(self.port), "WORKERS": "1", **env}
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(home.parent / "user")}
+        self.env |= {f"AUTH_SERVER_{name}": value for name, value in ours.items()}
+        self.log = home.parent / "log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "auth_server", "serve", *args],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        self.printed = ""
+        for line in self.process.stdout:
+            self.printed += line
+            if line.startswith("Ready: "):
+                break
+
+    def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run another command on the same HOME."""
+        given = self.env | {f"AUTH_SERVER_{name}": value for name, value in env.items()}
+        command = [sys.executable, "-m", "auth_server", *args]
+        return subprocess.run(command, env=given, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+
+    def end(self, how: int = signal.SIGTERM) -> int:
+        """Send a signal to the server; return its exit code."""
+        self.process.send_signal(how)
+        return self.process.wait(15)
+
+
+Starter = Callable[..., Start]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Starter]:
+    """Starts servers on one HOME; whatever is left of them is killed."""
+    (tmp_path / "user").mkdir()
+    started: list[Start] = []
+
+    def begin(*args: str, **env: str) -> Start:
+        started.append(Start(tmp_path / "home", *args, **env))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait()
+        assert one.process.stdout is not None
+        one.process.stdout.close()
+
+
+@SERVERS
+def test_the_printed_lines_work_as_pasted(start: Starter, server: str) -> None:
+    """The first gets a token, the second asks what one is worth, each alone in a new shell."""
+    first = start("--quickstart", "--server", server)
+    lines = [line for line in first.printed.splitlines() if line.startswith("curl ")]
+    said = [subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=20).stdout for line in lines]
+    assert re.search(r'"access_token":"[0-9a-f]{48}"', said[0])
+    assert '"active":true' in said[1]
+    assert first.end() == 0
+
+
+@proves("S-157")
+def test_secrets_are_shown_once_and_are_new_for_each_installation(start: Starter, tmp_path: Path) -> None:
+    """A second start prints none; another HOME has others; a plain serve makes no client."""
+    first = start("--quickstart")
+    secrets = re.findall(r"\| (?:admin|quickstart) +\| (\S+) +\|", first.printed)
+    assert len(secrets) == 2
+    assert first.end() == 0
+    second = start("--quickstart")
+    assert not [secret for secret in secrets if secret in second.printed]
+    assert f"Ready: http://127.0.0.1:{second.port}" in second.printed
+    assert second.end() == 0
+    other = Start(tmp_path / "other")
+    try:
+        assert "Client Secret" not in other.printed
+        assert not [secret for secret in secrets if secret in other.printed]
+    finally:
+        assert other.end() == 0
+
+
+@proves("S-150")
+def test_a_given_admin_password_is_never_printed(start: Starter) -> None:
+    """Neither in the table nor in the log."""
+    first = start(ADMIN_PASSWORD=PASSWORD)
+    assert first.end() == 0
+    assert PASSWORD not in first.printed + first.log.read_text()
+
+
+@proves("S-124")
+def test_everything_written_is_its_owners_alone(start: Starter, tmp_path: Path) -> None:
+    """Whatever the umask: folders 0700, files 0600; nothing is written into the user's home."""
+    before = os.umask(0)
+    try:
+        first = start()
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in first.home.rglob("*")}
+    assert {oct(mode) for path, mode in modes.items() if path.is_file()} == {"0o600"}
+    assert {oct(mode) for path, mode in modes.items() if path.is_dir()} == {"0o700"}
+    assert stat.S_IMODE(first.home.stat().st_mode) == 0o700
+    assert first.end() == 0
+    assert list((tmp_path / "user").iterdir()) == []
+
+
+@SERVERS
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
+def test_a_request_in_flight_is_finished(start: Starter, server: str, how: str) -> None:
+    """A service manager's SIGTERM, and a terminal's Ctrl-C, which reaches every process of the group."""
+    running = start("--server", server, ADMIN_PASSWORD=PASSWORD)
+    body = b'{"username": "admin", "password": "%b"}' % PASSWORD.encode()
+    head = f"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", running.port), 10) as half:
+        half.sendall(head + body[:9])
+        _until_accepted(running.port)
+        if how == "SIGINT":
+            os.killpg(running.process.pid, signal.SIGINT)
+        else:
+            running.process.send_signal(signal.SIGTERM)
+        half.sendall(body[9:])
+        assert half.recv(15) == b"HTTP/1.1 200 OK"
+    assert running.process.wait(15) == 0
+
+
+def _until_accepted(port: int) -> None:
+    """A later request is answered: so the earlier connection was taken from the queue."""
+    with socket.create_connection(("127.0.0.1", port), 10) as other:
+        other.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while other.recv(4096):
+            pass
+
+
+def test_a_busy_port_ends_the_start_with_a_sentence(start: Starter) -> None:
+    """Exit code 1, nothing on standard output, and what to do instead."""
+    running = start()
+    done = running.run("serve", HOME=str(running.home.parent / "second"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_server_on_one_home_is_refused(start: Starter) -> None:
+    """SQLite files have one server; the sentence names the folder."""
+    running = start()
+    done = running.run("serve", PORT=str(free_port()))
+    assert done.returncode == 1
+    assert f"another server uses {running.home}" in done.stderr
+
+
+@proves("S-124")
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda kek: kek.unlink(), "is missing"),
+        (lambda kek: kek.write_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), "does not fit"),
+        (lambda kek: kek.write_text("not a key"), "32 bytes"),
+        (lambda kek: kek.chmod(0o644), "chmod 600"),
+    ],
+    ids=["missing", "another", "broken", "open to others"],
+)
+def test_a_wrong_encryption_key_stops_the_start(start: Starter, spoil: Callable[[Path], object], why: str) -> None:
+    """With a sentence that says what to do; and the store stays as it is."""
+    first = start()
+    assert first.end() == 0
+    spoil(first.home / "keys/kek")
+    before = (first.home / "records.db").read_bytes()
+    done = first.run("serve")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (first.home / "records.db").read_bytes() == before
+
+
+def test_a_store_without_schema_names_the_command(start: Starter, tmp_path: Path) -> None:
+    """`serve --no-migrate` on an empty HOME does not guess."""
+    refused = start("--no-migrate")
+    assert refused.process.wait(10) == 1
+    assert "auth-server db upgrade" in refused.log.read_text()
+
+
+def test_a_second_start_takes_less_than_three_seconds(start: Starter) -> None:
+    """From the command to an open port; half a second on an idle machine."""
+    assert start().end() == 0
+    began = time.monotonic()
+    second = start()
+    assert time.monotonic() - began < 3
+    assert second.end() == 0
