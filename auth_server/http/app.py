@@ -11,14 +11,13 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from auth_server.http import headers
 from auth_server.http.endpoints import every_endpoint
 from auth_server.http.errors import HttpError, render
 from auth_server.http.exchange import Exchange
 from auth_server.http.lane import Application, Lane
 from auth_server.logs import AccessLog
 from auth_server.protocol.feature import Endpoint, Operation, Surface
-from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
 from auth_server.store.tables import metadata
 
@@ -82,11 +81,7 @@ def _view(exchange: Exchange, endpoint: Endpoint) -> Callable[..., FlaskResponse
     def view(**arguments: str) -> FlaskResponse:
         environ, method = flask_request.environ, flask_request.method
         if method == "OPTIONS":
-            started = time.perf_counter()
-            asked = Request(environ, method, endpoint.path, "")
-            server = exchange.server
-            answer = headers.preflight(asked, endpoint, server.clients, server.settings.cors_origins)
-            return _flask(exchange.finish(environ, endpoint, answer, started))
+            return _flask(exchange.preflight(environ, endpoint))
         operation = by_method["GET" if method == "HEAD" else method]
         return _flask(exchange.run(environ, endpoint, operation, arguments))
 

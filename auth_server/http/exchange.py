@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from auth_server.errors import AuthServerError
+from auth_server.errors import AuthServerError, Unavailable
 from auth_server.http import headers, incoming
 from auth_server.http.errors import Bug, render
 from auth_server.logs import AccessLog
@@ -52,8 +52,21 @@ class Exchange:
         extra: Headers = ()
         if endpoint.cors is Cors.CLIENTS:
             asked = request or Request(environ, environ["REQUEST_METHOD"], endpoint.path, "")
-            extra = headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
+            try:
+                extra = headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
+            except Unavailable as error:  # nobody knows whose page asks
+                response = render(error, endpoint.surface)
         return self.finish(environ, endpoint, response, started, request.actor if request else "", extra)
+
+    def preflight(self, environ: Mapping[str, Any], endpoint: Endpoint) -> Response:
+        """Return the answer to OPTIONS."""
+        started, server = time.perf_counter(), self.server
+        asked = Request(environ, "OPTIONS", endpoint.path, "")
+        try:
+            answer = headers.preflight(asked, endpoint, server.clients, server.settings.cors_origins)
+        except Unavailable as error:
+            answer = render(error, endpoint.surface)
+        return self.finish(environ, endpoint, answer, started)
 
     def finish(
         self,

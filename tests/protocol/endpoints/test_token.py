@@ -1,10 +1,13 @@
 """The token endpoint: what all grants share."""
 
+from pathlib import Path
+
 import pytest
 
 from tests import proves
 from tests.servers.visitors import INTROSPECT, REVOKE, TOKEN, Visitor
 from tests.signing import decoded
+from tests.sites import site
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -202,3 +205,16 @@ def test_only_pages_of_public_clients_may_read_it(visitor: Visitor):
                 assert "Origin" in answer.headers["Vary"]
     answer = visitor.call("POST", INTROSPECT, headers={"Origin": uri})
     assert answer.headers["Access-Control-Allow-Origin"] is None
+
+
+@proves("S-148", "S-136")
+def test_a_store_that_is_away_is_told_to_pages_too(tmp_path: Path):
+    """503, also where a page of another origin asks, or only asks whether it may."""
+    here = site(tmp_path)
+    here.server.close()
+    (here.server.settings.home / "records.db").write_bytes(b"no database")
+    for headers in ({}, {"Origin": "https://app.example"}):
+        answer = here.http.post(TOKEN, data=GRANT | {"client_id": "c"}, headers=headers)
+        assert (answer.status_code, answer.json["error"]) == (503, "temporarily_unavailable")
+        assert answer.headers["Retry-After"] == "1"
+    assert here.http.options(TOKEN, headers={"Origin": "https://app.example"}).status_code == 503
