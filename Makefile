@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs audit security settings-file lock migration clean
+.PHONY: help run test lint format bench audit security settings-file lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,9 +54,6 @@ settings-file: $(VENV)/development.stamp ## write config/auth-server.toml from t
 
 security: $(VENV)/development.stamp ## the table of attacks, tests and states in docs/security.md
 	@$(BIN)/python tools/security_table.py
-
-docs: $(VENV)/development.stamp ## the documentation site, offline, into site/
-	@$(BIN)/python tools/build_docs.py
 
 audit: $(VENV)/development.stamp ## the locked packages against the known vulnerabilities; needs the network
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/runtime.txt
