@@ -8,7 +8,7 @@ from tests.servers.auth_server import AuthServer, running
 from tests.servers.visitors import Visitor
 
 
-@pytest.fixture(scope="module", params=["gunicorn", "granian"])
+@pytest.fixture(scope="session", params=["gunicorn", "granian"])
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthServer]:
     """A server with the real time, of each kind."""
     with running(tmp_path_factory.mktemp("live"), request.param, real_time=True) as server:

@@ -170,6 +170,42 @@ def test_too_many_fields(visitor: Visitor, path: str):
         assert time.monotonic() - began < 1
 
 
+@proves("S-141")
+def test_multipart_made_to_cost(visitor: Visitor, path: str):
+    """10,000 parts, runs of line ends, a part without an end: refused in under a second."""
+    part = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
+    many = b"".join(b"--x\r\nContent-Disposition:form-data;name=%d\r\n\r\n\r\n" % i for i in range(1200))
+    for body in (
+        many + b"--x--",
+        b"--x\r\n" * 10_000,
+        b"\r\n" * 30_000,
+        part + b"\r\n-" * 15_000,
+        b"--x" + b"\r" * 60_000,
+    ):
+        began = time.monotonic()
+        answer = visitor.call("POST", path, body=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+        assert answer.status in (400, 401, 415)
+        assert time.monotonic() - began < 1
+
+
+@proves("S-141")
+@pytest.mark.parametrize("text", ["a" * 60_000, "a " * 30_000, "a:" * 30_000, "é" * 10_000, " " * 60_000, "*" * 60_000])
+def test_long_values_cost_nothing(visitor: Visitor, text: str):
+    """A scope, a token or a client_id made for backtracking is answered in under 100 ms."""
+    client = visitor.client("introspect")
+    for path, form in (
+        (TOKEN, {**GRANT, "scope": text}), (INTROSPECT, {"token": text}), (REVOKE, {"token": text}),
+        (TOKEN, {**GRANT, "client_id": text}),
+    ):  # fmt: skip
+        times = []
+        for _ in range(3):
+            began = time.monotonic()
+            answer = visitor.post(path, form, basic=client.basic)
+            times.append(time.monotonic() - began)
+            assert answer.status in (200, 400, 413)
+        assert min(times) < 0.1
+
+
 @pytest.mark.parametrize("body", [b"[" * 50000, b'{"a":' * 10000, b'{"token":' + b"[" * 20000 + b"]" * 20000 + b"}"])
 def test_deep_json(visitor: Visitor, path: str, body: bytes):
     """400 without a stack that overflows."""

@@ -8,7 +8,7 @@ import pytest
 from tests import proves
 from tests.servers.auth_server import running
 from tests.servers.redis import Redis
-from tests.servers.visitors import REVOKE, SESSION, Registered, Visitor
+from tests.servers.visitors import INTROSPECT, REVOKE, SESSION, Registered, Visitor
 
 
 def deleted(token: str) -> dict[str, str]:
@@ -121,7 +121,7 @@ def test_a_revoked_session_opens_nothing(visitor: Visitor):
     assert visitor.call("GET", SESSION, bearer=session).status == 401
 
 
-@proves("S-055", "RFC 7009 §2.2.1")
+@proves("S-055", "S-132", "RFC 7009 §2.2.1")
 def test_a_store_that_is_away_is_told_and_nothing_is_claimed(tmp_path: Path):
     """503 with Retry-After, never 200; when the store is back the token still lives, and the same request works."""
     redis = Redis(tmp_path)
@@ -136,6 +136,11 @@ def test_a_store_that_is_away_is_told_and_nothing_is_claimed(tmp_path: Path):
                 answer = visitor.post(REVOKE, {"token": token}, **options)
                 assert answer.told == (503, "temporarily_unavailable")
                 assert int(answer.headers["Retry-After"]) > 0
+            for answer in (visitor.ask_token(client), visitor.post(INTROSPECT, {"token": token}, basic=client.basic)):
+                assert answer.told == (503, "temporarily_unavailable")
+            for path in ("/.well-known/jwks.json", "/.well-known/openid-configuration", "/livez"):
+                assert visitor.call("GET", path).status == 200
+            assert visitor.call("GET", "/readyz").status == 503
             redis.start("--appendonly", "yes")
             assert visitor.introspect(token, client)["active"]
             assert visitor.post(REVOKE, {"token": token}, basic=client.basic).status == 200

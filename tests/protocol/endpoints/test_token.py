@@ -207,7 +207,7 @@ def test_only_pages_of_public_clients_may_read_it(visitor: Visitor):
     assert answer.headers["Access-Control-Allow-Origin"] is None
 
 
-@proves("S-148", "S-136")
+@proves("S-148", "S-134")
 def test_a_store_that_is_away_is_told_to_pages_too(tmp_path: Path):
     """503, also where a page of another origin asks, or only asks whether it may."""
     here = site(tmp_path)
