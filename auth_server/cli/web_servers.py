@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +91,12 @@ def run_gunicorn(application: Application, settings: Settings, ready: Callable[[
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
 
+    def _open(arbiter: Any) -> None:
+        patience = struct.pack("@ll", settings.request_timeout, 0)
+        for listener in arbiter.LISTENERS:  # accepted connections inherit it; a thread waits no longer for bytes
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        ready()
+
     class Server(Arbiter):  # type: ignore[misc]
         """Ctrl-C drains like SIGTERM; a second one ends at once."""
 
@@ -100,7 +107,7 @@ def run_gunicorn(application: Application, settings: Settings, ready: Callable[[
         def load_config(self) -> None:
             for name, value in gunicorn_options(settings).items():
                 self.cfg.set(name, value)
-            self.cfg.set("when_ready", lambda arbiter: ready())
+            self.cfg.set("when_ready", _open)
 
         def load(self) -> Application:
             return application
@@ -117,8 +124,14 @@ def Logger(config: Any) -> Any:
             self.error_log.handlers, self.error_log.propagate = [], True
             self.access_log.handlers, self.access_log.propagate = [], False
             self.error_log.setLevel(logging.WARNING)
+            self.error_log.addFilter(_is_no_timeout)
 
     return Joined(config)
+
+
+def _is_no_timeout(record: logging.LogRecord) -> bool:
+    """Let all lines pass but those about connections that were silent for REQUEST_TIMEOUT."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 def run_granian(application: Application, settings: Settings, ready: Callable[[], None]) -> None:
@@ -131,6 +144,9 @@ def run_granian(application: Application, settings: Settings, ready: Callable[[]
         from granian import Granian
     except ImportError:
         raise AuthServerError("granian is not installed; run: pip install 'auth-server[granian]'") from None
+
+    if settings.trusted_proxies:
+        log.warning("Granian takes X_Forwarded_For for X-Forwarded-For: the proxy must drop names with underscores")
 
     def load() -> Application:
         for name in [name for name in os.environ if name not in ("PROMETHEUS_MULTIPROC_DIR", "PATH", "TZ")]:

@@ -109,6 +109,8 @@ def read_bytes(environ: Mapping[str, Any], limit: int) -> bytes:
 def _take(environ: Mapping[str, Any], most: int) -> bytes:
     try:
         return environ["wsgi.input"].read(most)  # type: ignore[no-any-return]
+    except (BlockingIOError, TimeoutError):
+        raise HttpError(408, "The body did not arrive in time") from None
     except Exception:  # a malformed chunk, a peer that has gone: each web server has its own errors for it
         raise HttpError(400, "The body cannot be read") from None
 
