@@ -93,10 +93,9 @@ class Login:
     def _begin(self, name: str, address: str, cost: int) -> _Attempt:
         account = clean_name(name)
         try:
-            charge = self._throttles.login(address, account, cost)
             fits = 0 < len(account.encode("utf-8", "replace")) <= MAX_NAME
             user = self._records.users.by_name(account) if fits else None
-            self._throttles.check_account(account, user.uid if user else None, address)
+            charge = self._throttles.login(address, account, user.uid if user else None, cost)
         except Throttled:
             self._audit.record(BY_PASSWORD, "throttled", actor=account, address=address)
             self._metrics.login("throttled")

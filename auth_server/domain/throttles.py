@@ -54,25 +54,33 @@ class Throttles:
         self.state, self.clock = state, clock
         self._login, self._auth = login, auth
 
-    def login(self, address: str, account: str, cost: int = 1) -> Charge:
+    def login(self, address: str, account: str, uid: str | None, cost: int = 1) -> Charge:
         """Take a try from the address and one from the account, before any hash is computed.
+
+        Strangers share the account's tries, and after 100 failures in a row have none. An address that the account
+        was used from has tries of its own, so that nobody is locked out by others' failures (S-065, S-067).
 
         Args:
             account: the user name as it is compared, known or not: both are throttled alike.
+            uid: of the account, if there is one.
 
         Raises:
             Throttled: one of the two is exhausted; then nothing was taken.
         """
+        now, here = self.clock(), network(address)
+        known = uid is not None and self.state.get(Kind.KNOWN_ADDRESS, self._known(uid, address), now) is not None
+        bucket = f"account:{_name(account)}:{here}" if known else f"account:{_name(account)}"
         charge = Charge(self, [])
-        for bucket, price, rate in (
-            (f"login:{network(address)}", cost, self._login),
-            (f"account:{_name(account)}", 1, ACCOUNT),
-        ):
-            allowance = self.state.draw(bucket, price, rate, self.clock())
+        for name, price, rate in ((f"login:{here}", cost, self._login), (bucket, 1, ACCOUNT)):
+            allowance = self.state.draw(name, price, rate, now)
             if not allowance.allowed:
                 charge.give_back()
                 raise Throttled(allowance.retry_after)
-            charge.drawn.append((bucket, price, rate))
+            charge.drawn.append((name, price, rate))
+        row = self.state.draw(f"failures:{_name(account)}", 0, FAILURES, now)
+        if not row.allowed and not known:
+            charge.give_back()
+            raise Throttled(min(row.retry_after, 3600))
         return charge
 
     def failed_login(self, account: str) -> None:
@@ -87,18 +95,6 @@ class Throttles:
         key = self._known(uid, address)
         if self.state.get(Kind.KNOWN_ADDRESS, key, now + KNOWN_ADDRESS_TTL // 2) is None:
             self.state.put(Kind.KNOWN_ADDRESS, Entry(key, now + KNOWN_ADDRESS_TTL, b"", subject=f"known:{uid}"))
-
-    def check_account(self, account: str, uid: str | None, address: str) -> None:
-        """After 100 failures in a row only an address that was used before may try (S-065, S-067).
-
-        Raises:
-            Throttled: the account is closed to this address.
-        """
-        allowance = self.state.draw(f"failures:{_name(account)}", 0, FAILURES, self.clock())
-        if allowance.allowed:
-            return
-        if uid is None or self.state.get(Kind.KNOWN_ADDRESS, self._known(uid, address), self.clock()) is None:
-            raise Throttled(min(allowance.retry_after, 3600))
 
     def check_client(self, client_id: str, address: str) -> None:
         """Before a client's secret is looked at.

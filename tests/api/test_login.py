@@ -98,6 +98,19 @@ def test_after_a_hundred_failures_only_known_addresses_may_try(here: Site):
     assert login(here, address="203.0.113.200").status_code == 200
 
 
+@proves("S-067")
+def test_a_strangers_failures_do_not_delay_a_known_address(here: Site):
+    """With the account's shared tries used up, the person signs in from where they did before."""
+    join(here)
+    assert login(here, address="198.51.100.1").status_code == 200
+    codes = {login(here, password="wrong", address=f"203.0.113.{i}").status_code for i in range(15)}
+    assert codes == {401, 429}
+    assert login(here, address="203.0.113.200").status_code == 429
+    assert login(here, address="198.51.100.1").status_code == 200
+    guesses = [login(here, password="wrong", address="198.51.100.1").status_code for _ in range(11)]
+    assert guesses[-1] == 429
+
+
 @proves("S-066")
 def test_forged_addresses_do_not_fool_the_throttle(here: Site):
     """A peer that is no trusted proxy is counted as itself."""
