@@ -1,6 +1,7 @@
 """`auth-server serve`: migrate, make what the first start needs, serve."""
 
 import fcntl
+import gc
 import os
 import shutil
 import socket
@@ -74,6 +75,8 @@ def run(
     def ready() -> None:
         print(*lines, f"Ready: {server.issuer}", sep="\n", flush=True)
 
+    gc.collect()
+    gc.freeze()  # in the workers the collector would write into all objects, and the memory be shared no more: 20 MiB
     start = web_servers.run_granian if loaded.server == "granian" else web_servers.run_gunicorn
     start(application, loaded, ready)
     del held  # the lock lasts as long as the server
