@@ -97,17 +97,13 @@ class Settings(BaseSettings):
     session_ttl: Seconds = Field(1209600, description="a session's life")
     session_idle: Seconds = Field(604800, description="a session's life without use")
     access_token_ttl: Seconds = Field(
-        3600, description="an access token's life; checked already, used from the authorization endpoint on"
+        3600, description="an access token's life; used from the authorization endpoint on"
     )
-    id_token_ttl: Seconds = Field(
-        600, description="an ID token's life; checked already, used from the authorization endpoint on"
-    )
-    code_ttl: Seconds = Field(
-        60, description="an authorization code's life; checked already, used from the authorization endpoint on"
-    )
+    id_token_ttl: Seconds = Field(600, description="an ID token's life; used from the authorization endpoint on")
+    code_ttl: Seconds = Field(60, description="an authorization code's life; used from the authorization endpoint on")
     refresh_token_ttl: Seconds = Field(
         1209600,
-        description="a refresh token's life, from the first grant; checked already, used from the authorization endpoint on",
+        description="a refresh token's life, from the first grant; used from the authorization endpoint on",
     )
     app_password_ttl: Seconds = Field(31536000, description="an app password's life where none is asked for")
 
