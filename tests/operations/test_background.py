@@ -1,0 +1,74 @@
+"""The periodic work of each process: what has expired goes, keys rotate by schedule, once among all."""
+
+import sqlite3
+from pathlib import Path
+
+from auth_server.background import Background
+from tests.people import join
+from tests.sites import Site, site
+
+DAY = 86400
+
+
+def rows(here: Site, file: str, table: str) -> int:
+    """How many rows a table has."""
+    with sqlite3.connect(here.server.settings.home / file) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_what_has_expired_is_removed(tmp_path: Path):
+    """Tokens, app passwords and used-up throttles; what lives stays."""
+    here = site(tmp_path)
+    user = join(here)
+    for _ in range(3):
+        here.token("metrics")
+        here.session(user)
+    here.app_password(user, "sessions")
+    here.server.throttles.failed_client("nobody", "192.0.2.1")
+    background = Background(here.server)
+    background.tick()
+    assert (rows(here, "state.db", "entries"), rows(here, "state.db", "throttles")) == (6, 1)
+    here.clock.advance(DAY)
+    background.tick()
+    assert (rows(here, "state.db", "entries"), rows(here, "state.db", "throttles")) == (0, 0)
+    assert rows(here, "records.db", "stored_tokens") == 1
+
+
+def test_one_process_of_many_purges(tmp_path: Path):
+    """The others leave it to the holder of the lease, and take over when it is gone."""
+    here = site(tmp_path)
+    first, second = Background(here.server), Background(here.server)
+    first.tick()
+    here.token("metrics")
+    here.clock.advance(30)
+    second.tick()
+    here.clock.advance(DAY - 30)
+    second.tick()
+    assert rows(here, "state.db", "entries") == 0
+
+
+def test_keys_rotate_without_being_asked(tmp_path: Path):
+    """A tick after the interval schedules the next key, and one after the max-age writes down that it signs."""
+    here = site(tmp_path)
+    before = here.server.keyring.signing_key().kid
+    background = Background(here.server)
+    here.clock.advance(here.server.settings.key_rotation_interval)
+    background.tick()
+    here.clock.advance(here.server.settings.jwks_max_age)
+    background.tick()
+    after = here.server.keyring.signing_key().kid
+    states = {key.kid: key.status for key in here.server.records.keys.all()}
+    assert (states[before], states[after]) == ("retiring", "active")
+
+
+def test_an_idle_server_writes_nothing(tmp_path: Path):
+    """Between two minutes a tick leaves the database as it is."""
+    here = site(tmp_path)
+    background = Background(here.server)
+    background.tick()
+    with sqlite3.connect(here.server.settings.home / "records.db") as connection:
+        before = connection.execute("PRAGMA data_version").fetchone()
+        for _ in range(50):
+            here.clock.advance(1)
+            background.tick()
+        assert connection.execute("PRAGMA data_version").fetchone() == before
