@@ -24,6 +24,7 @@ from auth_server.settings import Settings
 from auth_server.store import engine as engines
 from auth_server.store import schema
 from auth_server.store.cached_records import CachedRecords, SqliteGeneration
+from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Rate, State
@@ -90,13 +91,8 @@ def assemble(
     """
     if not at.are_current():
         raise OldStore("the store is empty or of another version; run: auth-server db upgrade")
-    plain = SqlRecords(at.records)
-    file = at.records.url.database if at.records.dialect.name == "sqlite" else None
-    records = CachedRecords(plain, SqliteGeneration(Path(file)) if file else None)
-    state = _state(settings)
-    given = settings.key_encryption_key.get_secret_value() if settings.key_encryption_key else None
-    kek = read_key(given, settings.keys_path, random, may_create=not plain.keys.all())
-    sealing = Sealing(kek, random)
+    records, state = _records(at), _state(settings)
+    sealing = _sealing(settings, records, random)
     policy = Policy(settings.signing_algs, settings.key_rotation_interval, settings.key_overlap, settings.jwks_max_age)
     keyring = Keyring(records, sealing, policy, clock, random)
     features = tuple(feature for feature in FEATURES if feature.enabled(settings))
@@ -132,6 +128,17 @@ def assemble(
         assertions={m.assertion_type: m.authenticate for m in methods if m.assertion_type and m.authenticate},
         auth_methods=auth_methods,
     )
+
+
+def _records(at: Stores) -> Records:
+    file = at.records.url.database if at.records.dialect.name == "sqlite" else None
+    return CachedRecords(SqlRecords(at.records), SqliteGeneration(Path(file)) if file else None)
+
+
+def _sealing(settings: Settings, records: Records, random: Random) -> Sealing:
+    """Seals with the key-encryption key; where nothing is sealed yet, a new one may be made."""
+    given = settings.key_encryption_key.get_secret_value() if settings.key_encryption_key else None
+    return Sealing(read_key(given, settings.keys_path, random, may_create=not records.keys.all()), random)
 
 
 def _state(settings: Settings) -> State:

@@ -251,20 +251,42 @@ def load(environ: Mapping[str, str], **overrides: object) -> Loaded:
     Raises:
         WrongSettings: with every mistake at once.
     """
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    mistakes: list[str] = []
+    given, mistakes = _read_file(environ)
+    from_environment, unreadable = _read_environment(environ)
+    flags = {name: (value, "command line") for name, value in overrides.items() if value is not None}
+    given = {**given, **from_environment, **flags}
+    mistakes += unreadable
+    values = {name: value for name, (value, _) in given.items()}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        mistakes += [_sentence(problem) for problem in error.errors()]
+        settings = None
+    mistakes += _together(settings or _good_part(values))
+    if mistakes or settings is None:
+        raise WrongSettings(mistakes)
+    return Loaded(settings, {name: given.get(name, (None, "default"))[1] for name in Settings.model_fields})
+
+
+_Given = dict[str, tuple[Any, str]]  # name to value and source
+
+
+def _read_file(environ: Mapping[str, str]) -> tuple[_Given, list[str]]:
+    """The values of the settings file, and what is wrong with it."""
     file = Path(environ.get(f"{PREFIX}CONFIG") or CHECKOUT / "config/auth-server.toml")
-    if file.is_file():
-        try:
-            given = tomllib.loads(file.read_text())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise WrongSettings([f"{file}: is not a readable TOML file: {error}"]) from None
-        for key, value in given.items():
-            name = key.lower()
-            values[name], sources[name] = value, f"file {file}"
-    elif f"{PREFIX}CONFIG" in environ:
-        mistakes.append(f"CONFIG: there is no file {file}")
+    if not file.is_file():
+        return {}, [f"CONFIG: there is no file {file}"] if f"{PREFIX}CONFIG" in environ else []
+    try:
+        values = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        return {}, [f"CONFIG: {file} is not a readable TOML file: {error}"]
+    return {name.lower(): (value, f"file {file}") for name, value in values.items()}, []
+
+
+def _read_environment(environ: Mapping[str, str]) -> tuple[_Given, list[str]]:
+    """The values of the environment, and which files it names that cannot be read; a value wins over a file."""
+    given: _Given = {}
+    mistakes = []
     for key, text in sorted(environ.items(), key=lambda item: not item[0].endswith("_FILE")):
         if not key.startswith(PREFIX) or key == f"{PREFIX}CONFIG":
             continue
@@ -276,20 +298,8 @@ def load(environ: Mapping[str, str], **overrides: object) -> Loaded:
             except (OSError, UnicodeDecodeError) as error:
                 mistakes.append(f"{name.upper()}_FILE: cannot be read: {getattr(error, 'strerror', error)}")
                 continue
-        values[name], sources[name] = text, f"environment {key}"
-    for name, override in overrides.items():
-        if override is not None:
-            values[name], sources[name] = override, "command line"
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        mistakes += [_sentence(problem) for problem in error.errors()]
-        settings = None
-    good = _good_part(values) if settings is None else settings
-    mistakes += _together(good)
-    if mistakes or settings is None:
-        raise WrongSettings(mistakes)
-    return Loaded(settings, {name: sources.get(name, "default") for name in Settings.model_fields})
+        given[name] = text, f"environment {key}"
+    return given, mistakes
 
 
 def _sentence(problem: Any) -> str:

@@ -2,32 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
+from auth_server.domain import scopes
+
 ADMIN, USER, GUEST, CLIENT = "admin", "user", "guest", "client"
 USER_ROLES = (ADMIN, USER, GUEST)
 CLIENT_ROLES = (ADMIN, CLIENT)
 
-ALL = frozenset(
-    [
-        "access_shared",
-        "access_library",
-        "access_private",
-        "access_own",
-        "access_all",
-        "search",
-        "view",
-        "download",
-        "subscribe",
-        "upload",
-        "create",
-        "update",
-        "share",
-        "delete",
-        "rate",
-        "react",
-        "manage",
-        "manage_own",
-    ]
-)
+ALL = scopes.READ | scopes.WRITE
 
 
 def _own(*permissions: str) -> frozenset[str]:

@@ -1,12 +1,14 @@
 """Access tokens: opaque, JWT (RFC 9068), or PhotoPrism's app passwords; all of them stored and revocable."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from auth_server.domain import credentials
 from auth_server.domain.keys import base64url
 from auth_server.domain.tokens import Token
 from auth_server.protocol.feature import Authorization, Feature
 from auth_server.protocol.server import Server
+from auth_server.store.records import Client
 
 TYP = "at+jwt"  # RFC 9068 §2.1
 
@@ -27,19 +29,8 @@ def issue(authorization: Authorization, server: Server) -> Issued:
     jti = kid = ""
     if authorization.form == "jwt" and client is not None and expires_at is not None:
         key = server.keyring.signing_key()
-        jti, kid = base64url(server.random(16)).decode(), key.kid
-        audience = authorization.audience
-        claims = {  # RFC 9068 §2.2
-            "iss": server.issuer,
-            "sub": user.uid if user else client.client_id,
-            "aud": (audience[0] if len(audience) == 1 else audience) or server.issuer,
-            "client_id": client.client_id,
-            "scope": authorization.scope,
-            "iat": now,
-            "exp": expires_at,
-            "jti": jti,
-        }
-        value = key.sign(TYP, claims)
+        claims = jwt_claims(authorization, client, server, now, expires_at)
+        jti, kid, value = claims["jti"], key.kid, key.sign(TYP, claims)
     elif authorization.form == "app_password":
         value = credentials.new_app_password(server.random)
     else:
@@ -62,6 +53,23 @@ def issue(authorization: Authorization, server: Server) -> Issued:
     server.tokens.issue(token, authorization.keep)
     server.metrics.token_issued(authorization.grant_type, authorization.form)
     return Issued(value, token)
+
+
+def jwt_claims(
+    authorization: Authorization, client: Client, server: Server, now: int, expires_at: int
+) -> dict[str, Any]:
+    """Return the claims of a JWT access token (RFC 9068 §2.2)."""
+    audience = authorization.audience
+    return {
+        "iss": server.issuer,
+        "sub": authorization.user.uid if authorization.user else client.client_id,
+        "aud": (audience[0] if len(audience) == 1 else audience) or server.issuer,
+        "client_id": client.client_id,
+        "scope": authorization.scope,
+        "iat": now,
+        "exp": expires_at,
+        "jti": base64url(server.random(16)).decode(),
+    }
 
 
 FEATURE = Feature(name="access_token", specs=("RFC 6749 §1.4", "RFC 9068"))
