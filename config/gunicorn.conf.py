@@ -1,6 +1,6 @@
 """For those who start gunicorn themselves: gunicorn -c config/gunicorn.conf.py auth_server.wsgi:application
 
-`auth-server serve` uses the same settings without this file. The environment decides (docs/settings.md); run
+`auth-server serve` uses the same settings without this file. The environment decides (config/auth-server.toml); run
 `auth-server db upgrade` first.
 """
 
