@@ -513,6 +513,17 @@ class TestDrawing:
             if expected.allowed:
                 full_at = max(start + cost * 10, now)
 
+    def test_what_others_draw_is_seen_at_once(self, state: State, open_state: Callable[[], State]) -> None:
+        """Also by one who has just asked, again and again, and seen a full bucket."""
+        other = open_state()
+        for round_ in range(3):
+            bucket, later = f"b{round_}", NOW + 100 * round_
+            assert [other.draw(bucket, 0, self.RATE, later).allowed for _ in range(3)] == [True] * 3
+            state.draw(bucket, 3, self.RATE, later)
+            assert other.draw(bucket, 0, self.RATE, later) == Allowance(False, 10)
+            assert other.draw("another", 0, self.RATE, later) == Allowance(True, 0)
+        other.close()
+
 
 class TestPurging:
     """purge."""
