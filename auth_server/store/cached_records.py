@@ -100,7 +100,7 @@ class _CachedUsers:
     def __init__(self, users: Users, fresh: Callable[[], _Copies]) -> None:
         self._users, self._fresh = users, fresh
         self.by_name, self.add, self.change = users.by_name, users.add, users.change
-        self.remove, self.page = users.remove, users.page
+        self.remove, self.page, self.note_login = users.remove, users.page, users.note_login
 
     def get(self, uid: str) -> User | None:
         copies = self._fresh().users
@@ -115,7 +115,8 @@ class _CachedUsers:
 class _CachedClients:
     def __init__(self, clients: Clients, fresh: Callable[[], _Copies]) -> None:
         self._clients, self._fresh = clients, fresh
-        self.add, self.change, self.remove, self.page = clients.add, clients.change, clients.remove, clients.page
+        self.add, self.change, self.remove = clients.add, clients.change, clients.remove
+        self.page, self.public = clients.page, clients.public
 
     def get(self, client_id: str) -> Client | None:
         copies = self._fresh().clients

@@ -31,6 +31,7 @@ class User:
     super_admin: bool = False
     password_hash: str = ""
     password_version: int = 1  # goes up with every change; sessions of an older one are dead
+    token_version: int = 1  # goes up when all tokens for this person are to die, app passwords too
     must_change_password: bool = False  # pages ask for a new password, the API takes it as it is
     login_at: int | None = None
 
@@ -74,6 +75,7 @@ class Client:
     require_dpop: bool = False
     first_party: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)  # all other RFC 7591 members
+    token_version: int = 1  # goes up when all its tokens are to die
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,16 @@ class Users(Protocol):
     def by_name(self, name: str) -> User | None: ...
     def add(self, user: User) -> User: ...
     def change(self, uid: str, function: Callable[[User], User]) -> User: ...
+
+    def note_login(self, uid: str, at: int, password_version: int) -> bool:
+        """Set the time of the last login if the account still exists, is enabled and has this password version.
+
+        It does not move the generation: copies may show an older time.
+
+        Returns:
+            Whether all that is so; it is decided and written in one statement.
+        """
+
     def remove(self, uid: str) -> bool: ...
     def page(self, search: str, page: Page) -> Sequence[User]: ...
 
@@ -134,6 +146,9 @@ class Clients(Protocol):
     def change(self, client_id: str, function: Callable[[Client], Client]) -> Client: ...
     def remove(self, client_id: str) -> bool: ...
     def page(self, search: str, page: Page) -> Sequence[Client]: ...
+
+    def public(self) -> Sequence[Client]:
+        """Return the enabled clients that do not authenticate."""
 
 
 class StoredTokens(Protocol):

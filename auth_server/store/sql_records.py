@@ -132,6 +132,12 @@ class SqlUsers(_Repository):
     def change(self, uid: str, function: Callable[[User], User]) -> User:
         return self._change(uid, function, lambda row: User(**row))
 
+    def note_login(self, uid: str, at: int, password_version: int) -> bool:
+        c = self.table.c
+        same = (c.uid == uid) & c.enabled & (c.password_version == password_version)
+        with writing(self._engine) as connection:
+            return connection.execute(update(self.table).where(same).values(login_at=at)).rowcount > 0
+
     def _check_names(self, connection: Connection, record: Any) -> None:
         """A client's id must never pass for a person (S-049)."""
         lock(connection, "names")
@@ -186,6 +192,12 @@ class SqlClients(_Repository):
             found = [_prefix(column, search) for column in columns]
             found += [self.table.c.owner_uid == search, self.table.c.owner_uid.in_(owners)]
         return [_client(row) for row in self._page(found, self.table.c.created_at.desc(), page)]
+
+    def public(self) -> Sequence[Client]:
+        c = self.table.c
+        query = select(self.table).where(c.enabled, c.token_endpoint_auth_method == "none")
+        with reading(self._engine) as connection:
+            return [_client(row) for row in connection.execute(query).mappings()]
 
 
 class SqlStoredTokens:

@@ -42,6 +42,7 @@ users = Table(
     Column("super_admin", Boolean, nullable=False),
     Column("password_hash", String(255), nullable=False),
     Column("password_version", Integer, nullable=False),
+    Column("token_version", Integer, nullable=False, server_default="1"),
     Column("must_change_password", Boolean, nullable=False),
     Column("login_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
@@ -75,6 +76,7 @@ clients = Table(
     Column("require_dpop", Boolean, nullable=False),
     Column("first_party", Boolean, nullable=False),
     Column("metadata", JSON, nullable=False),
+    Column("token_version", Integer, nullable=False, server_default="1"),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )

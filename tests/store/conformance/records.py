@@ -52,6 +52,7 @@ FULL_USER = User(
     super_admin=True,
     password_hash="$argon2id$v=19$m=19456,t=2,p=1$salt$hash",
     password_version=7,
+    token_version=3,
     must_change_password=True,
     login_at=2**33,
 )
@@ -82,6 +83,7 @@ FULL_CLIENT = Client(
     require_dpop=True,
     first_party=True,
     metadata={"logo_uri": "https://client.example/logo", "client_name#de": TEXT, "contacts": ["a@b.example"]},
+    token_version=4,
 )
 
 
@@ -170,6 +172,23 @@ class TestUsers:
             records.users.change("u1", fail)
         assert records.users.get("u1") == user
         records.users.change("u1", lambda user: replace(user, role="admin"))
+
+    def test_login_is_noted(self, records: Records) -> None:
+        """The time, and nothing else; caches need not be dropped for it."""
+        added = records.users.add(a_user("u1", password_version=2))
+        before = records.generation()
+        assert records.users.note_login("u1", NOW + 5, 2)
+        assert records.users.by_name("name-u1") == replace(added, login_at=NOW + 5)
+        assert records.generation() == before
+
+    @pytest.mark.parametrize(
+        ("uid", "members"), [("u1", {"enabled": False}), ("u1", {"password_version": 3}), ("u2", {})]
+    )
+    def test_login_that_counts_no_more_is_not_noted(self, records: Records, uid: str, members: dict[str, Any]) -> None:
+        """The account was disabled, got another password or was removed while the password was checked."""
+        added = records.users.add(replace(a_user("u1", password_version=2), **members))
+        assert not records.users.note_login(uid, NOW + 5, 2)
+        assert records.users.get("u1") == added
 
     def test_removed_user_is_gone(self, records: Records) -> None:
         """Once; and the name is free again."""
@@ -273,6 +292,13 @@ class TestClients:
         assert records.clients.page("own", EVERYTHING) == [second]
         assert records.clients.page("u1", EVERYTHING) == [second]
         assert records.clients.page("%", EVERYTHING) == []
+
+    def test_public_clients_are_those_that_do_not_authenticate(self, records: Records) -> None:
+        """Not those that are disabled."""
+        public = records.clients.add(a_client("c1", token_endpoint_auth_method="none", redirect_uris=("a:b",)))
+        records.clients.add(a_client("c2", token_endpoint_auth_method="none", enabled=False))
+        records.clients.add(a_client("c3"))
+        assert records.clients.public() == [public]
 
     def test_clients_of_the_same_second_are_paged_exactly(self, records: Records) -> None:
         """No client is lost or doubled between pages."""
