@@ -59,6 +59,11 @@ class Stores:
         """Tell whether every database has the schema of this version."""
         return all(schema.is_current(engine, history) for engine, history in self.histories())
 
+    def close(self) -> None:
+        """Let go of all connections; before a fork there must be none (SQLite's locks do not cross it)."""
+        for engine, _ in self.histories():
+            engine.dispose()
+
     def upgrade(self) -> bool:
         """Run the migrations that are missing; tell whether there were any."""
         return any([schema.upgrade(engine, history) for engine, history in self.histories()])
@@ -94,7 +99,8 @@ def assemble(
     records, state = _records(at), _state(settings)
     sealing = _sealing(settings, records, random)
     policy = Policy(settings.signing_algs, settings.key_rotation_interval, settings.key_overlap, settings.jwks_max_age)
-    keyring = Keyring(records, sealing, policy, clock, random)
+    audit, metrics = Audit(records, clock), Metrics()
+    keyring = Keyring(records, sealing, policy, audit, clock)
     features = tuple(feature for feature in FEATURES if feature.enabled(settings))
     grants = {grant.grant_type: grant for feature in features for grant in feature.grants}
     methods = [method for feature in features for method in feature.client_auth]
@@ -104,7 +110,6 @@ def assemble(
     throttles = Throttles(
         state, clock, Rate(settings.login_burst, settings.login_refill), Rate(settings.auth_burst, settings.auth_refill)
     )
-    audit, metrics = Audit(records, clock), Metrics()
     auth_methods = tuple(method.method for method in methods)
     registrable = tuple(grant.grant_type for grant in grants.values() if grant.registrable)
     return Server(

@@ -24,7 +24,8 @@ def build() -> Application:
     server.keyring.warm()
     application = assembly.application(server, stores)
     background = Background(server)
-    server.close()  # the server may fork now: SQLite connections must not cross that
+    server.close()
+    stores.close()  # the server may fork now: SQLite connections must not cross that
 
     def with_background(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         background.ensure()

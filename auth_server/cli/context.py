@@ -39,13 +39,7 @@ def opened_stores() -> Iterator[tuple["Settings", "Stores"]]:
     try:
         yield loaded, stores
     finally:
-        close(stores)
-
-
-def close(stores: "Stores") -> None:
-    """Let go of connections, so that SQLite puts its logs into the files."""
-    for engine, _ in stores.histories():
-        engine.dispose()
+        stores.close()
 
 
 @contextmanager

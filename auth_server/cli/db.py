@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from auth_server import settings
-from auth_server.cli.context import close, confirm, opened, opened_stores, record
+from auth_server.cli.context import confirm, opened, opened_stores, record
 from auth_server.cli.output import json_option, one
 from auth_server.domain.users import Changes
 from auth_server.errors import AuthServerError
@@ -176,7 +176,7 @@ def _candidate(file: Path, loaded: "Settings") -> Iterator[tuple["Server", "Stor
             yield server, stores
             server.close()
         finally:
-            close(stores)
+            stores.close()
 
 
 def _check_is_backup(file: Path, stores: "Stores") -> None:

@@ -1,15 +1,19 @@
 """What the first start makes and shows once: the first admin, and the quickstart client."""
 
 import shlex
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auth_server.domain import credentials, roles
+from auth_server.domain.clients import NewClient
 from auth_server.domain.users import Changes
+from auth_server.errors import Conflict
 from auth_server.protocol.server import Server
 
 CLIENT_ID = "quickstart"
 SCOPE = "metrics"
+LEASE = 5  # seconds for one replica to make what the first start makes
 
 
 @dataclass(frozen=True)
@@ -33,20 +37,35 @@ def prepare(server: Server, *, quickstart: bool) -> Made | None:
     """
     server.keyring.advance()
     server.keyring.warm()
-    if server.users.any():
+    holder = server.random(8).hex()
+    while not server.users.any():
+        if server.records.leases.take("first start", holder, server.clock(), LEASE):
+            break
+        time.sleep(0.1)  # another replica starts for the first time, too
+    else:
         return None
+    client = _quickstart(server) if quickstart else None  # before the admin: where one is, nothing is made any more
+    made = _admin(server)
+    return made if client is None else replace(made, client_id=client.client.client_id, client_secret=client.secret)
+
+
+def _admin(server: Server) -> Made:
     settings = server.settings
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or credentials.new_password(server.random)
     changes = Changes(role=roles.ADMIN, display_name="Admin")
     admin = server.users.add(settings.admin_user, password, changes, super_admin=True, must_change=given is None)
     server.audit.record("user.add", actor="first start", uid=admin.uid, role=admin.role)
-    made = Made(admin.name, None if given else password)
-    if not quickstart:
-        return made
-    new = server.clients.add({"client_id": CLIENT_ID, "client_name": CLIENT_ID, "scope": SCOPE})
+    return Made(admin.name, None if given else password)
+
+
+def _quickstart(server: Server) -> NewClient:
+    try:
+        new = server.clients.add({"client_id": CLIENT_ID, "client_name": CLIENT_ID, "scope": SCOPE})
+    except Conflict:  # a first start that was cut short: nobody has seen that secret
+        new = server.clients.new_secret(CLIENT_ID)
     server.audit.record("client.add", actor="first start", client_id=new.client.client_id)
-    return Made(made.username, made.password, new.client.client_id, new.secret)
+    return new
 
 
 def shown(made: Made, issuer: str) -> Iterator[str]:
@@ -71,8 +90,12 @@ def commands(pair: str, issuer: str) -> Iterator[str]:
     yield f'curl -s -u {shlex.quote(pair)} -d "token=$({get} | {cut})" {introspect}'
 
 
-def hints(issuer: str) -> Iterator[str]:
+def hints(server: Server) -> Iterator[str]:
     """Return what a later start says to go on with."""
+    issuer = server.issuer
+    admin = server.records.users.by_name(server.settings.admin_user)
+    if admin is not None and admin.must_change_password and admin.login_at is None:
+        yield f"Nobody has signed in as {admin.name} yet; if the password is lost: auth-server users passwd {admin.name}"
     yield "Go on with:"
     yield "  auth-server clients add --name NAME --scope metrics    a client and its secret"
     yield "  auth-server users passwd admin                         a new password"

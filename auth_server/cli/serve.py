@@ -54,14 +54,13 @@ def run(
     Raises:
         AuthServerError: anything that stops the start, in a sentence.
     """
-    check_port(loaded.host, loaded.port)
-    prepare_metrics(loaded.home)
-    # Only now: the metrics library looks for its folder when it is imported.
-    from auth_server import assembly
+    from auth_server import assembly  # loads the whole server: not for --help
     from auth_server.background import Background
 
+    check_port(loaded.host, loaded.port)
     stores = assembly.stores(loaded)
-    held = lock_home(loaded.home) if stores.are_embedded() else None
+    held = lock_home(loaded.home)
+    prepare_metrics(loaded.home)
     if migrate:
         stores.upgrade()
     server = assembly.assemble(loaded, stores, **injected)
@@ -69,11 +68,13 @@ def run(
     application = assembly.application(server, stores, lane=lane)
     web_servers.calm_children()
     Background(server).start_in_children()
-    lines = list(first_start.shown(made, server.issuer) if made else first_start.hints(server.issuer))
-    server.close()  # connections must not cross the fork; the workers open their own
+    lines = first_start.shown(made, server.issuer) if made else first_start.hints(server)
+    print(*lines, sep="\n", flush=True)  # at once: a password that nobody has seen would be lost with the process
+    server.close()
+    stores.close()  # no connection may cross the fork; the workers open their own
 
     def ready() -> None:
-        print(*lines, f"Ready: {server.issuer}", sep="\n", flush=True)
+        print(f"Ready: {server.issuer}", flush=True)
 
     gc.collect()
     gc.freeze()  # in the workers the collector would write into all objects, and the memory be shared no more: 20 MiB
@@ -100,7 +101,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def prepare_metrics(home: Path) -> None:
-    """Make an empty folder for the workers' metrics."""
+    """Make an empty folder for the workers' metrics; the library looks for it when the server is assembled."""
     folder = home / "metrics"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -108,7 +109,7 @@ def prepare_metrics(home: Path) -> None:
 
 
 def lock_home(home: Path) -> Any:
-    """Hold the lock of a SQLite HOME, so that no second `serve` uses it.
+    """Hold the lock of HOME, so that no second `serve` uses its files.
 
     Raises:
         AuthServerError: another one does.

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from auth_server.clock import Clock, Random, rfc3339
+from auth_server.clock import Clock, rfc3339
+from auth_server.domain.audit import Audit
 from auth_server.domain.sealing import Sealing
-from auth_server.errors import Conflict, InvalidInput, NotFound
+from auth_server.errors import Conflict, InvalidInput, NotFound, Unavailable
 from auth_server.store.records import Records, StoredKey
 
 RSA_BITS = 2048
@@ -150,52 +151,59 @@ class Keyring:
         policy: how keys live.
     """
 
-    def __init__(self, records: Records, sealing: Sealing, policy: Policy, clock: Clock, random: Random) -> None:
-        self._records, self._sealing, self._policy = records, sealing, policy
-        self._clock, self._random = clock, random
+    def __init__(self, records: Records, sealing: Sealing, policy: Policy, audit: Audit, clock: Clock) -> None:
+        self._records, self._sealing, self._policy, self._audit = records, sealing, policy, audit
+        self._clock = clock
         self._parsed: dict[str, SigningKey] = {}
-        self._published: tuple[Sequence[StoredKey], frozenset[str]] = ((), frozenset())
+        self._published: tuple[Sequence[StoredKey], dict[str, int | None]] = ((), {})
 
     # ---- hot path
     def signing_key(self, alg: str | None = None) -> SigningKey:
-        """Return the key that signs now, for *alg* or the first algorithm of the settings."""
-        return self._private(effective(self._records.keys.all(), self._clock())[alg or self._policy.algorithms[0]])
+        """Return the key that signs now.
+
+        Args:
+            alg: its algorithm; None takes the first of the settings that has a key.
+
+        Raises:
+            Unavailable: there is no key yet.
+        """
+        signing = effective(self._records.keys.all(), self._clock())
+        for name in (alg,) if alg else self._policy.algorithms:
+            if name in signing:
+                return self._private(signing[name])
+        raise Unavailable(f"there is no key for {alg or 'any algorithm of SIGNING_ALGS'} yet")
 
     def verifies(self, kid: str) -> bool:
-        """Tell whether tokens signed with *kid* are still good: the key is active, retiring or next."""
+        """Tell whether tokens signed with *kid* are still good."""
         keys = self._records.keys.all()
         if self._published[0] is not keys:
-            self._published = (keys, frozenset(key.kid for key in keys if key.status in PublishedStatus))
-        return kid in self._published[1]
+            counting = {key.kid: key.retires_at for key in keys if key.status in PublishedStatus}
+            self._published = (keys, counting)
+        ends = self._published[1].get(kid, 0)
+        return ends is None or ends > self._clock()
 
     def jwks(self) -> dict[str, list[Mapping[str, Any]]]:
         """Return the public keys that verifiers may meet (RFC 7517 §5)."""
-        now = self._clock()
-        keys = [key for key in self._records.keys.all() if key.status in PublishedStatus]
-        return {"keys": [key.public_jwk for key in keys if key.retires_at is None or key.retires_at > now]}
+        return {"keys": [key.public_jwk for key in self._records.keys.all() if self.verifies(key.kid)]}
 
     # ---- life
     def all(self) -> Sequence[StoredKey]:
         """Return all keys, in the state that they have now."""
-        return self._advanced(self._records.keys.all(), make=False)
-
-    def due(self) -> bool:
-        """Tell whether `advance` has something to do."""
-        keys = self._records.keys.all()
-        held = {(key.alg, key.status) for key in keys}
-        wanted = {(alg, status) for alg in self._policy.algorithms for status in ("active", "next")}
-        return not wanted <= held or self.all() != list(keys)
+        return self._advanced(self._records.keys.all())
 
     def advance(self) -> None:
         """Write down what time has brought, and make the keys that are missing. Safe to call anywhere, any time."""
-        if self.due():
-            self._records.keys.edit(lambda keys: self._advanced(keys, make=True))
+        keys, algorithms = self._records.keys.all(), self._policy.algorithms
+        held = {(key.alg, key.status) for key in keys}
+        lacking = any((alg, "next") not in held for alg in algorithms)
+        if lacking or self._advanced(keys) != list(keys):
+            self._edit(lambda stored: self._filled(self._advanced(stored), algorithms))
 
     def rotate(self, alg: str | None = None, *, now: bool = False) -> Sequence[StoredKey]:
         """Let the next key take over, at once or as soon as every cache knows it.
 
         Args:
-            alg: one algorithm; None means all.
+            alg: one algorithm; None means all that have keys.
             now: do not wait until the next key has been published for the JWKS's max-age.
 
         Returns:
@@ -204,23 +212,18 @@ class Keyring:
         Raises:
             InvalidInput: no such algorithm.
         """
-        if alg in _ED25519:  # two names of one algorithm (RFC 9864)
-            alg = next((name for name in _ED25519 if name in self._policy.algorithms), alg)
-        algorithms = [alg] if alg else list(self._policy.algorithms)
-        if alg and alg not in self._policy.algorithms:
-            raise InvalidInput("alg", f"{alg} is not among SIGNING_ALGS; choose {', '.join(self._policy.algorithms)}")
         moment = self._clock()
         waiting: set[str] = set()
 
         def start(keys: Sequence[StoredKey]) -> Sequence[StoredKey]:
-            keys = self._advanced(keys, make=True)
+            algorithms = self._named(alg, keys)
+            keys = self._filled(self._advanced(keys), algorithms)
             waiting.clear()  # an edit may be tried again
             waiting.update(key.kid for key in keys if key.status == "next" and key.alg in algorithms)
-            return self._advanced(
-                [self._scheduled(k, moment, now) if k.alg in algorithms else k for k in keys], make=True
-            )
+            begun = [self._scheduled(key, moment, now) if key.kid in waiting else key for key in keys]
+            return self._filled(self._advanced(begun), algorithms)
 
-        return [key for key in self._records.keys.edit(start) if key.kid in waiting]
+        return [key for key in self._edit(start) if key.kid in waiting]
 
     def remove(self, kid: str) -> StoredKey:
         """Take a key out at once; what it signed is inactive. The next key takes the place of an active one.
@@ -231,20 +234,22 @@ class Keyring:
         found: list[StoredKey] = []
 
         def take_out(keys: Sequence[StoredKey]) -> Sequence[StoredKey]:
-            keys = self._advanced(keys, make=True)
+            keys = self._advanced(keys)
             found[:] = [key for key in keys if key.kid == kid]
             if not found:
                 raise NotFound(f"there is no key {kid!r}; see: auth-server keys ls")
             rest = [key for key in keys if key.kid != kid]
             if found[0].status == "active":
                 rest = [self._scheduled(key, self._clock(), True) if key.alg == found[0].alg else key for key in rest]
-            return self._advanced(rest, make=True)
+            return self._filled(self._advanced(rest), [found[0].alg])
 
-        self._records.keys.edit(take_out)
+        self._edit(take_out)
         return found[0]
 
     def import_key(self, alg: str, private_pem: bytes) -> StoredKey:
         """Add an existing private key as its algorithm's next one, in place of the one that waits.
+
+        A rotation that was announced happens, but not before every cache knows the new key.
 
         Raises:
             Conflict: the key is there already.
@@ -252,13 +257,15 @@ class Keyring:
         new = self._stored(alg, private_pem)
 
         def put(keys: Sequence[StoredKey]) -> Sequence[StoredKey]:
-            keys = self._advanced(keys, make=True)
+            keys = self._advanced(keys)
             if any(key.kid == new.kid for key in keys):
                 raise Conflict(f"the key {new.kid} is in the keyring already")
-            return [key for key in keys if (key.alg, key.status) != (alg, "next")] + [new]
+            replaced = [key for key in keys if (key.alg, key.status) == (alg, "next")]
+            announced = any(key.activates_at is not None for key in replaced)
+            added = self._scheduled(new, self._clock(), False) if announced else new
+            return [key for key in keys if key not in replaced] + [added]
 
-        self._records.keys.edit(put)
-        return new
+        return next(key for key in self._edit(put) if key.kid == new.kid)
 
     def warm(self) -> None:
         """Open the keys that sign or will sign, so that forked workers share them.
@@ -283,51 +290,85 @@ class Keyring:
         sealed = self._sealing.seal(private_pem, f"signing key {jwk['kid']}")
         return StoredKey(jwk["kid"], alg, "next", jwk, sealed, created_at=moment, published_at=moment)
 
+    def _named(self, alg: str | None, keys: Sequence[StoredKey]) -> Sequence[str]:
+        """The algorithms that a command means: it may run with other settings than the server's."""
+        held = sorted({key.alg for key in keys if key.status in ("active", "next")}) or self._policy.algorithms
+        if alg is None:
+            return held
+        names = _ED25519 if alg in _ED25519 else (alg,)  # two names of one algorithm (RFC 9864)
+        found = [name for name in (*held, *self._policy.algorithms) if name in names]
+        if not found:
+            raise InvalidInput("alg", f"{alg} is not among SIGNING_ALGS; choose {', '.join(held)}")
+        return found[:1]
+
+    def _edit(self, function: Callable[[Sequence[StoredKey]], Sequence[StoredKey]]) -> Sequence[StoredKey]:
+        """Change the keys under the store's lock, and note what became of each."""
+        before: dict[str, str] = {}
+
+        def watched(keys: Sequence[StoredKey]) -> Sequence[StoredKey]:
+            before.clear()
+            before.update({key.kid: key.status for key in keys})
+            return function(keys)
+
+        after = self._records.keys.edit(watched)
+        for key in after:
+            if before.get(key.kid) != key.status:
+                self._audit.record(f"key.{key.status}", actor="server", kid=key.kid, alg=key.alg)
+        for kid in before.keys() - {key.kid for key in after}:
+            self._audit.record("key.gone", actor="server", kid=kid)
+        return after
+
     def _scheduled(self, key: StoredKey, moment: int, now: bool) -> StoredKey:
         if key.status != "next":
             return key
         at = moment if now else max(moment, key.published_at + self._policy.max_age)
         return replace(key, activates_at=at if key.activates_at is None else min(at, key.activates_at))
 
-    def _advanced(self, keys: Sequence[StoredKey], *, make: bool) -> Sequence[StoredKey]:
-        """The keys as they should stand now; with *make* new ones are made where they are missing."""
-        moment, policy = self._clock(), self._policy
+    def _advanced(self, keys: Sequence[StoredKey]) -> list[StoredKey]:
+        """The keys as time has made them; of algorithms that only other replicas have in their settings too."""
+        moment, overlap = self._clock(), self._policy.overlap
         signing = effective(keys, moment)
         after: list[StoredKey] = []
         for key in keys:
-            wanted = key.alg in policy.algorithms
-            if key.status == "next" and not wanted:
-                continue
-            if key.status == "next" and signing.get(key.alg) is key:
+            signs = signing.get(key.alg)
+            if key.status == "next" and signs is key:
                 key = replace(key, status="active")
-            elif key.status == "active" and (not wanted or signing[key.alg] is not key):
-                began = signing[key.alg].activates_at if wanted else None
-                key = replace(key, status="retiring", retires_at=(began or moment) + policy.overlap)
-            elif key.status == "next" and key.activates_at is None and self._is_old(signing.get(key.alg), moment):
+            elif key.status == "active" and signs is not None and signs is not key:
+                key = replace(key, status="retiring", retires_at=(signs.activates_at or moment) + overlap)
+            elif key.status == "active" and self._is_forgotten(key, moment):
+                key = replace(key, status="retiring", retires_at=moment + overlap)
+            elif key.status == "next" and self._is_forgotten(signs, moment):
+                continue
+            elif key.status == "next" and key.activates_at is None and self._is_old(signs, moment):
                 key = self._scheduled(key, moment, False)
             if key.status == "retiring" and (key.retires_at or 0) <= moment:
                 key = replace(key, status="retired", sealed=b"")
-            if key.status == "retired" and (key.retires_at or 0) + policy.overlap <= moment:
+            if key.status == "retired" and (key.retires_at or 0) + overlap <= moment:
                 continue
             after.append(key)
-        if make:
-            self._fill(after, moment)
         return after
 
-    def _is_old(self, active: StoredKey | None, moment: int) -> bool:
-        """Whether the successor's time has come, early enough to be published for the max-age before."""
-        return active is not None and (active.activates_at or active.created_at) + self._policy.interval <= moment
+    def _is_forgotten(self, active: StoredKey | None, moment: int) -> bool:
+        """Whether nobody has rotated an algorithm for so long that no replica can have it in its settings any more."""
+        if active is None or active.alg in self._policy.algorithms:
+            return False
+        return (active.activates_at or active.created_at) + self._policy.interval + self._policy.overlap <= moment
 
-    def _fill(self, keys: list[StoredKey], moment: int) -> None:
-        for alg in self._policy.algorithms:
-            held = {key.status for key in keys if key.alg == alg}
-            if "active" not in held:
-                keys[:] = [
-                    replace(k, status="active", activates_at=moment) if (k.alg, k.status) == (alg, "next") else k
-                    for k in keys
-                ]
-                if "next" not in held:
-                    keys.append(replace(self._stored(alg, generate(alg)), status="active", activates_at=moment))
-                held = {"active"}
-            if "next" not in held:
-                keys.append(self._stored(alg, generate(alg)))
+    def _is_old(self, active: StoredKey | None, moment: int) -> bool:
+        """Whether the successor's time has come: it is then published for the max-age before it signs."""
+        if active is None or active.alg not in self._policy.algorithms:
+            return False
+        return (active.activates_at or active.created_at) + self._policy.interval <= moment
+
+    def _filled(self, keys: list[StoredKey], algorithms: Sequence[str]) -> list[StoredKey]:
+        """The keys, and those that are missing of *algorithms*.
+
+        The very first keys sign at once; the key of an algorithm that is added later waits like every other.
+        """
+        first = not any(key.status == "active" for key in keys)
+        lacking = [alg for alg in algorithms if (alg, "next") not in {(key.alg, key.status) for key in keys}]
+        filled = [*keys, *(self._stored(alg, generate(alg)) for alg in lacking)]
+        active = {key.alg for key in filled if key.status == "active"}
+        starting = [key for key in filled if key.alg in algorithms and key.alg not in active]
+        filled = [self._scheduled(key, self._clock(), first) if key in starting else key for key in filled]
+        return self._filled(self._advanced(filled), algorithms) if first and starting else filled

@@ -22,6 +22,7 @@ from auth_server.protocol.server import Server
 from auth_server.store.tables import metadata
 
 WELL_KNOWN = "/.well-known/"
+PROBES = ("/livez", "/readyz")
 
 
 class Database(SQLAlchemy):
@@ -68,10 +69,15 @@ def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Applicat
 
 
 def mount_points(path: str, issuer_path: str) -> list[str]:
-    """Return where an endpoint is reached: below the issuer's path, and documents also as RFC 8414 §3.1 has it."""
+    """Return where an endpoint is reached: below the issuer's path, documents also as RFC 8414 §3.1 has it.
+
+    Probes come from those who run the server, not through its public address: theirs are at the root too.
+    """
     mounted = [issuer_path + path]
     if issuer_path and path.startswith(WELL_KNOWN):
         mounted.append(path + issuer_path)
+    if issuer_path and path in PROBES:
+        mounted.append(path)
     return mounted
 
 

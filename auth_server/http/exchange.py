@@ -7,7 +7,7 @@ from typing import Any
 
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.http import headers, incoming
-from auth_server.http.errors import Bug, render
+from auth_server.http.errors import Bug, render, status_of
 from auth_server.logs import AccessLog
 from auth_server.protocol.feature import Cors, Endpoint, Operation
 from auth_server.protocol.messages import Headers, Request, Response
@@ -28,6 +28,7 @@ class Exchange:
     def __init__(self, server: Server, access: AccessLog) -> None:
         self.server, self._access = server, access
         self._common: dict[str, Headers] = {}
+        self._warned_at = 0
 
     def run(
         self,
@@ -43,20 +44,33 @@ class Exchange:
         try:
             request = incoming.read(environ, endpoint, operation, server.settings, arguments)
             response = operation.respond(request, server)
-        except AuthServerError as error:
-            response = render(error, endpoint.surface)
-        except Exception:  # a bug: the log has it all, the answer nothing
-            request_id = server.random(8).hex()
-            log.exception("request %s failed", request_id)
-            response = render(Bug(request_id), endpoint.surface)
+        except Exception as error:
+            response = self._failed(error, endpoint)
         extra: Headers = ()
         if endpoint.cors is Cors.CLIENTS:
             asked = request or Request(environ, environ["REQUEST_METHOD"], endpoint.path, "")
             try:
                 extra = headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
             except Unavailable as error:  # nobody knows whose page asks
-                response = render(error, endpoint.surface)
+                response = self._failed(error, endpoint)
         return self.finish(environ, endpoint, response, started, request.actor if request else "", extra)
+
+    def _failed(self, error: Exception, endpoint: Endpoint) -> Response:
+        """Return the answer to an error; of a bug the log has it all and the answer nothing (S-151)."""
+        if isinstance(error, Unavailable):
+            self._warn(f"{endpoint.path}: {error}")
+        elif not isinstance(error, AuthServerError) or status_of(error) == 500:
+            request_id = self.server.random(8).hex()
+            log.error("request %s failed", request_id, exc_info=error)
+            error = Bug(request_id)
+        return render(error, endpoint.surface)
+
+    def _warn(self, text: str) -> None:
+        """Log what keeps the server from answering, at most once a second."""
+        now = self.server.clock()
+        if now != self._warned_at:
+            self._warned_at = now
+            log.warning("%s", text)
 
     def preflight(self, environ: Mapping[str, Any], endpoint: Endpoint) -> Response:
         """Return the answer to OPTIONS."""
@@ -65,7 +79,7 @@ class Exchange:
         try:
             answer = headers.preflight(asked, endpoint, server.clients, server.settings.cors_origins)
         except Unavailable as error:
-            answer = render(error, endpoint.surface)
+            answer = self._failed(error, endpoint)
         return self.finish(environ, endpoint, answer, started)
 
     def finish(

@@ -123,7 +123,10 @@ def parse_form(body: bytes) -> tuple[dict[str, str], dict[str, list[str]]]:
     """
     try:
         text = body.decode("utf-8")
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        if "%" in text or "+" in text or text.count("&") >= MAX_FIELDS:
+            pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        else:  # nothing is encoded, as in most requests for tokens
+            pairs = [part.partition("=")[::2] for part in text.split("&") if part]
     except ValueError:
         raise InvalidRequest("The form cannot be read") from None
     return _without_repeats(pairs)
@@ -230,13 +233,23 @@ def _query(text: str, operation: Operation) -> dict[str, str]:
 def peer_address(environ: Mapping[str, Any], proxies: Sequence[Network]) -> str:
     """Return the address of whoever asks: the peer's, or behind trusted proxies the right-most other one (S-144)."""
     peer: str = environ.get("REMOTE_ADDR") or "0.0.0.0"
+    if peer.startswith("::ffff:"):  # IPv4 on a socket for both
+        peer = _plain_address(peer) or peer
     if not proxies or not _is_trusted(peer, tuple(proxies)):
         return peer
-    for hop in reversed(_hops(environ)):
+    trails = [trail for trail in (_forwarded(environ), _x_forwarded_for(environ)) if trail]
+    said = {_nearest_stranger(trail, peer, tuple(proxies)) for trail in trails}
+    # A proxy writes one of the two headers and may let the other pass as the client sent it: if they differ, neither.
+    return said.pop() if len(said) == 1 else peer
+
+
+def _nearest_stranger(trail: Sequence[str], peer: str, proxies: tuple[Network, ...]) -> str:
+    """The right-most address of a trail that is not a trusted proxy's; what is left of something unreadable is not."""
+    for hop in reversed(trail):
         address = _plain_address(hop)
         if address is None:
             break
-        if not _is_trusted(address, tuple(proxies)):
+        if not _is_trusted(address, proxies):
             return address
         peer = address
     return peer
@@ -244,18 +257,19 @@ def peer_address(environ: Mapping[str, Any], proxies: Sequence[Network]) -> str:
 
 def is_forwarded(environ: Mapping[str, Any]) -> bool:
     """Tell whether a request came through a proxy, by any header that says so."""
-    return any(
-        name in environ for name in ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST")
-    ) or any(name.startswith("HTTP_X_FORWARDED") for name in environ)
+    return any(name in ("HTTP_FORWARDED", "HTTP_VIA") or name.startswith("HTTP_X_FORWARDED") for name in environ)
 
 
-def _hops(environ: Mapping[str, Any]) -> list[str]:
-    """The addresses that proxies noted, left to right: RFC 7239, else X-Forwarded-For."""
-    forwarded = environ.get("HTTP_FORWARDED")
-    if forwarded is None:
-        return [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+def _x_forwarded_for(environ: Mapping[str, Any]) -> list[str]:
+    return [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+
+
+def _forwarded(environ: Mapping[str, Any]) -> list[str]:
+    """The addresses of RFC 7239's header, left to right; empty text for an element that names none."""
+    if "HTTP_FORWARDED" not in environ:
+        return []
     hops = []
-    for element in forwarded.split(","):
+    for element in environ["HTTP_FORWARDED"].split(","):
         pairs = dict(pair.strip().lower().partition("=")[::2] for pair in element.split(";") if "=" in pair)
         hops.append(pairs.get("for", "").strip('"'))
     return hops
@@ -269,9 +283,10 @@ def _plain_address(text: str) -> str | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(text))
+        parsed = ipaddress.ip_address(text)
     except ValueError:
         return None
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
 
 
 @lru_cache(4096)

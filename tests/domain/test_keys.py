@@ -1,21 +1,25 @@
 """The keyring over a year: published before it signs, verifying after, one new key however many try."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from auth_server.domain.keys import Keyring, Policy
+from auth_server.domain.audit import Audit
+from auth_server.domain.keys import Keyring, Policy, generate
 from auth_server.domain.sealing import SealBroken, Sealing
-from auth_server.errors import InvalidInput, NotFound
+from auth_server.errors import InvalidInput, NotFound, Unavailable
 from auth_server.store import engine, schema
 from auth_server.store.cached_records import CachedRecords, SqliteGeneration
 from auth_server.store.sql_records import SqlRecords
+from auth_server.store.state import Page
 from tests import proves
 from tests.sites import Clock
 
-DAY = 86400
+DAY, STEP = 86400, 6 * 3600
 POLICY = Policy(("ES256", "EdDSA"), interval=90 * DAY, overlap=31 * DAY, max_age=300)
 
 
@@ -27,13 +31,15 @@ class Ring:
         self.path = folder / "records.db"
         store = engine.create(f"sqlite:///{self.path}")
         schema.upgrade(store, schema.RECORDS)
+        self.records = SqlRecords(store)
         self.keyring = self.another()
 
-    def another(self, key: bytes = b"k" * 32) -> Keyring:
+    def another(self, key: bytes = b"k" * 32, policy: Policy = POLICY) -> Keyring:
         """The keyring of one more process on the same store."""
         plain = SqlRecords(engine.create(f"sqlite:///{self.path}"))
         records = CachedRecords(plain, SqliteGeneration(self.path))
-        return Keyring(records, Sealing(key, lambda n: bytes(range(n))), POLICY, self.clock, lambda n: b"r" * n)
+        sealing = Sealing(key, lambda n: bytes(range(n)))
+        return Keyring(records, sealing, policy, Audit(records, self.clock), self.clock)
 
     def kids(self, status: str, alg: str = "ES256") -> list[str]:
         """The keys in a state."""
@@ -87,24 +93,24 @@ def test_a_year_of_rotations_by_schedule(ring: Ring) -> None:
     """Each key is published before it signs and verifies for the overlap after; old ones go."""
     signed: dict[str, list[int]] = {}
     first_seen: dict[str, int] = {}
-    for _ in range(400 * 24):
-        ring.clock.advance(3600)
+    for _ in range(400 * DAY // STEP):
+        ring.clock.advance(STEP)
         ring.keyring.advance()
         now = ring.clock()
         for kid in ring.published():
             first_seen.setdefault(kid, now)
         signed.setdefault(ring.keyring.signing_key("ES256").kid, []).append(now)
         for kid, moments in signed.items():
-            if now - moments[-1] < POLICY.overlap - 3600:
+            if now - moments[-1] < POLICY.overlap - STEP:
                 assert kid in ring.published()
                 assert ring.keyring.verifies(kid)
-            elif now - moments[-1] > POLICY.overlap + 3600:
+            elif now - moments[-1] > POLICY.overlap + STEP:
                 assert kid not in ring.published()
                 assert not ring.keyring.verifies(kid)
     assert len(signed) == 5
     begins = [moments[0] for moments in signed.values()][1:]
     assert all(first_seen[kid] + POLICY.max_age <= moments[0] for kid, moments in list(signed.items())[1:])
-    assert all(abs(b - a - POLICY.interval) <= 7200 for a, b in pairwise(begins))
+    assert all(abs(b - a - POLICY.interval) <= 2 * STEP for a, b in pairwise(begins))
     assert len(ring.keyring.all()) <= 4 * len(POLICY.algorithms)
 
 
@@ -138,6 +144,68 @@ def test_another_encryption_key_opens_nothing(ring: Ring) -> None:
     """A stolen database without the key-encryption key gives no private key away."""
     with pytest.raises(SealBroken):
         ring.another(b"x" * 32).warm()
+
+
+def test_a_replica_with_other_algorithms_takes_nothing_away(ring: Ring) -> None:
+    """During a change of SIGNING_ALGS old and new processes run side by side: both sign, and keys do not pile up."""
+    other = ring.another(policy=replace(POLICY, algorithms=("RS256",)))
+    signing = ring.keyring.signing_key("ES256").kid
+    for _ in range(10):
+        ring.clock.advance(1)
+        other.advance()
+        ring.keyring.advance()
+    assert ring.keyring.signing_key().kid == signing
+    assert len(ring.keyring.all()) == 5
+    other.rotate("RS256")
+    other.rotate(now=True)
+    assert ring.keyring.signing_key().kid != signing
+
+
+@proves("S-121")
+def test_the_first_key_of_an_added_algorithm_waits_until_caches_know_it(ring: Ring) -> None:
+    """Until then what is there signs."""
+    wider = ring.another(policy=replace(POLICY, algorithms=("ES384", *POLICY.algorithms)))
+    wider.advance()
+    added = next(key for key in wider.all() if key.alg == "ES384")
+    assert added.kid in ring.published()
+    ring.clock.advance(POLICY.max_age - 1)
+    wider.advance()
+    assert wider.signing_key().alg == "ES256"
+    with pytest.raises(Unavailable):
+        wider.signing_key("ES384")
+    ring.clock.advance(1)
+    assert wider.signing_key().kid == added.kid
+    wider.advance()
+    assert [key.status for key in wider.all() if key.alg == "ES384"] == ["active", "next"]
+
+
+def test_an_algorithm_that_nobody_uses_any_more_goes(ring: Ring) -> None:
+    """Its key verifies what it signed, and then both its keys are gone."""
+    narrow = ring.another(policy=replace(POLICY, algorithms=("ES256",)))
+    for _ in range(POLICY.interval // DAY * 3):
+        ring.clock.advance(DAY)
+        narrow.advance()
+    assert {key.alg for key in narrow.all()} == {"ES256"}
+
+
+def test_an_import_keeps_an_announced_rotation(ring: Ring) -> None:
+    """But the imported key signs only when every cache knows it."""
+    ring.keyring.rotate("ES256")
+    ring.clock.advance(100)
+    imported = ring.keyring.import_key("ES256", generate("ES256"))
+    assert imported.activates_at == ring.clock() + POLICY.max_age
+    assert ring.kids("next") == [imported.kid]
+
+
+@proves("S-155")
+def test_every_change_of_a_key_is_recorded(ring: Ring) -> None:
+    """Also those that nobody asked for."""
+    ring.clock.advance(POLICY.interval)
+    ring.keyring.advance()
+    ring.clock.advance(POLICY.max_age)
+    ring.keyring.advance()
+    events = Counter(event.event for event in ring.records.audit.page(Page(100)))
+    assert events == {"key.active": 4, "key.next": 4, "key.retiring": 2}
 
 
 def test_an_algorithm_that_is_not_offered_cannot_be_rotated(ring: Ring) -> None:

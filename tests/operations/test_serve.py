@@ -8,13 +8,17 @@ import stat
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests import proves
 from tests.servers.auth_server import free_port
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 
 SERVERS = pytest.mark.parametrize("server", ["gunicorn", "granian"])
 PASSWORD = "Correct-horse-7-battery"
@@ -201,6 +205,49 @@ def test_a_wrong_encryption_key_stops_the_start(start: Starter, spoil: Callable[
     assert why in done.stderr
     assert "Traceback" not in done.stderr
     assert (first.home / "records.db").read_bytes() == before
+
+
+@SERVERS
+def test_no_store_is_open_across_the_fork(start: Starter, server: str) -> None:
+    """SQLite's locks do not cross it: a worker with an inherited connection would write into a log that is gone."""
+    running = start("--quickstart", "--server", server)
+    parent = Path(f"/proc/{running.process.pid}")
+    held = [os.readlink(link) for link in (parent / "fd").iterdir() if link.exists()]
+    assert [name for name in held if name.endswith((".db", ".db-wal", ".db-shm")) and "metrics" not in name] == []
+    assert (parent / f"task/{running.process.pid}/children").read_text().split()
+
+
+def test_a_refused_second_server_leaves_the_first_alone(start: Starter) -> None:
+    """Its metrics too."""
+    running = start("--quickstart")
+    get_token = next(line for line in running.printed.splitlines() if line.startswith("curl"))
+    subprocess.run(["sh", "-c", get_token], capture_output=True, timeout=20)
+    before = sorted((running.home / "metrics").iterdir())
+    assert before
+    assert running.run("serve", PORT=str(free_port())).returncode == 1
+    assert sorted((running.home / "metrics").iterdir()) == before
+
+
+def test_replicas_that_start_first_together_make_one_admin(
+    tmp_path: Path, postgresql_server: PostgreSQL, redis_server: Redis
+) -> None:
+    """One of them shows the password, the others go on without it."""
+    url = postgresql_server.create(f"first_{tmp_path.name}")
+    shared = {"DATABASE_URL": url, "REDIS_URL": redis_server.url, "KEY_ENCRYPTION_KEY": b64encode(b"k" * 32).decode()}
+    with ThreadPoolExecutor(2) as pool:
+        folders = [tmp_path / "a/home", tmp_path / "b/home"]
+        for folder in folders:
+            folder.parent.mkdir()
+        both = list(pool.map(lambda folder: Start(folder, "--quickstart", **shared), folders))
+    try:
+        shown = ["".join(re.findall(r"^\| (?:admin|quickstart) .*$", one.printed, re.MULTILINE)) for one in both]
+        assert sorted(map(bool, shown)) == [False, True]
+        assert ["Ready: " in one.printed for one in both] == [True, True]
+    finally:
+        for one in both:
+            assert one.end() == 0
+            assert one.process.stdout is not None
+            one.process.stdout.close()
 
 
 def test_a_store_without_schema_names_the_command(start: Starter, tmp_path: Path) -> None:

@@ -104,6 +104,10 @@ def metrics_from(server: AuthServer, peer: str, headers: dict[str, str]) -> int:
         ({"Forwarded": "for=127.0.0.9, for=_hidden"}, False),
         ({"Forwarded": "for=127.0.0.9, ;;;==,"}, False),
         ({"Forwarded": "", "X-Forwarded-For": "127.0.0.9"}, False),
+        ({"Forwarded": "for=127.0.0.9", "X-Forwarded-For": ELSEWHERE}, False),
+        ({"Forwarded": f"for={ELSEWHERE}", "X-Forwarded-For": "127.0.0.9"}, False),
+        ({"Forwarded": "for=127.0.0.9", "X-Forwarded-For": "127.0.0.9"}, True),
+        ({"X-Forwarded-For": "::ffff:127.0.0.9"}, True),
         ({"X-Real-IP": "127.0.0.9", "X-Forwarded-For": ELSEWHERE}, False),
     ],
 )
