@@ -179,6 +179,7 @@ def _new(user: User, request: Request, server: Server) -> tuple[str, Token]:
         idle=settings.session_idle,
         last_active=now,
         password_version=user.password_version,
+        user_version=user.token_version,
         login_address=request.address,
         address=request.address,
         user_agent=request.header("USER_AGENT")[:MAX_USER_AGENT],

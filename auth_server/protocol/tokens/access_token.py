@@ -49,6 +49,8 @@ def issue(authorization: Authorization, server: Server) -> Issued:
         audience=authorization.audience,
         jti=jti,
         kid=kid,
+        user_version=user.token_version if user else 1,
+        client_version=client.token_version if client else 1,
     )
     server.tokens.issue(token, authorization.keep)
     server.metrics.token_issued(authorization.grant_type, authorization.form)
