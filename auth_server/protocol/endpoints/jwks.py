@@ -12,7 +12,9 @@ PATH = "/.well-known/jwks.json"
 
 def respond(request: Request, server: Server) -> Response:
     """Return the JWK set; verifiers may keep it for JWKS_MAX_AGE, and a new key waits as long before it signs."""
-    return cached(request, orjson.dumps(server.keyring.jwks()), server.settings.jwks_max_age)
+    with server.records.one_look():
+        keys = server.keyring.jwks()
+    return cached(request, orjson.dumps(keys), server.settings.jwks_max_age)
 
 
 _SCHEMA = {
