@@ -162,6 +162,8 @@ def show(client_id: str, **options: Any) -> None:
 def mod(client_id: str, as_json: bool, generate_secret: bool, disabled: bool | None, **flags: Any) -> None:
     """Change a client; only what is given changes. What repeats replaces the list, "" empties it.
 
+    Its tokens end at once, for good, if it is disabled, loses a part of its scope, or gets another role or audience.
+
     \b
     Examples:
       auth-server clients mod csm4k31vnt5p9e2a --scope "metrics sessions"

@@ -1,7 +1,7 @@
 """Registered clients: every rule about their metadata, on all roads (command line, admin API, registration)."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,7 +100,7 @@ class Clients:
         return client
 
     def change(self, client_id: str, values: Mapping[str, Any]) -> Client:
-        """Change members of a client; disabling it ends its tokens at once.
+        """Change members of a client. What takes something from it ends its tokens at once: see `_changed`.
 
         Raises:
             InvalidInput: a member is not acceptable.
@@ -108,7 +108,7 @@ class Clients:
         """
 
         def apply(client: Client) -> Client:
-            changed = self._checked(replace(client, **values, updated_at=self._clock()))
+            changed = self._checked(replace(client, **values))
             if changed.token_endpoint_auth_method not in SECRET_METHODS:
                 return replace(changed, secrets=())
             if client.token_endpoint_auth_method not in SECRET_METHODS or (
@@ -119,10 +119,7 @@ class Clients:
                 )
             return changed
 
-        client = self._records.clients.change(client_id, apply)
-        if not client.enabled:
-            self._tokens.revoke_client(client_id)
-        return client
+        return self._changed(client_id, apply)
 
     def new_secret(
         self,
@@ -159,9 +156,24 @@ class Clients:
                 for held in client.secrets
                 if overlap and (held.expires_at is None or held.expires_at > now)
             ]
-            return replace(client, secrets=(self._stored_secret(client, text), *old), updated_at=now)
+            return replace(client, secrets=(self._stored_secret(client, text), *old))
 
-        return NewClient(self._records.clients.change(client_id, apply), text)
+        return NewClient(self._changed(client_id, apply), text)
+
+    def _changed(self, client_id: str, function: Callable[[Client], Client]) -> Client:
+        """Change a client. Its tokens end for good if it is disabled, or is to have less or other rights than they."""
+        ends = False
+
+        def apply(client: Client) -> Client:
+            nonlocal ends
+            changed = replace(function(client), updated_at=self._clock())
+            ends = not changed.enabled or _takes_away(client, changed)
+            return replace(changed, token_version=client.token_version + ends)
+
+        changed = self._records.clients.change(client_id, apply)
+        if ends:
+            self._tokens.revoke_client(client_id)
+        return changed
 
     def remove(self, client_id: str) -> None:
         """Remove a client and everything it holds.
@@ -193,8 +205,7 @@ class Clients:
         """Return the origins of the pages of public clients: whose pages may call us (S-148)."""
         generation = self._records.generation()
         if self._origins[0] != generation:
-            clients = self._records.clients.page("", Page(100000))
-            public = [c for c in clients if c.enabled and c.token_endpoint_auth_method == "none"]
+            public = self._records.clients.public()
             self._origins = (generation, frozenset(origin(uri) for c in public for uri in c.redirect_uris))
         return self._origins[1]
 
@@ -233,6 +244,12 @@ class Clients:
             _among("response-types", response_type, can.response_types)
         if "client_credentials" in client.grant_types and client.token_endpoint_auth_method == "none":
             raise InvalidInput("grant-types", "client_credentials needs a client that authenticates (RFC 6749 §4.4)")
+
+
+def _takes_away(old: Client, new: Client) -> bool:
+    """Tell whether tokens that *old* got say more, or other things, than *new* may have."""
+    others = (old.audience, old.role, old.owner_uid) != (new.audience, new.role, new.owner_uid)
+    return others or scopes.narrows(new.scope, old.scope)
 
 
 def _check_values(client: Client) -> None:
@@ -307,7 +324,8 @@ def _is_loopback(host: str) -> bool:
     return host in ("localhost", "127.0.0.1", "::1")
 
 
-_SHOWN = tuple(f.name for f in fields(Client) if f.name not in ("secrets", "created_at", "updated_at", "metadata"))
+_HIDDEN = ("secrets", "token_version", "created_at", "updated_at", "metadata")
+_SHOWN = tuple(f.name for f in fields(Client) if f.name not in _HIDDEN)
 
 
 def described(client: Client) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One rule for signing in by password, on every door: throttles first, then equal work for everybody."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from auth_server.clock import Clock
@@ -80,7 +81,8 @@ class Login:
         It does not end the account's row of failures, nor make the address a known one: a program may hold it.
         """
         attempt = self._begin(name, address, cost)
-        living = self._tokens.find(password) if credentials.is_app_password(password) else None
+        with attempt.charge.unless_unavailable():
+            living = self._tokens.find(password) if credentials.is_app_password(password) else None
         if living is None:
             return SignedIn(self._by_password(attempt, password))
         user, token = attempt.user, living.token
@@ -104,8 +106,9 @@ class Login:
 
     def _by_password(self, attempt: _Attempt, password: str) -> User:
         user = attempt.user
-        right = self._passwords.verify(password, user.password_hash if user else "")
-        noted = self._noted(user, password) if user is not None and right and user.enabled else None
+        with attempt.charge.unless_unavailable():
+            right = self._passwords.verify(password, user.password_hash if user else "")
+            noted = self._noted(user, password) if user is not None and right and user.enabled else None
         if noted is None:
             raise self._failed(attempt, BY_PASSWORD)
         attempt.charge.give_back()
@@ -128,20 +131,20 @@ class Login:
         """Note the time of the login, and replace a hash of older parameters.
 
         Returns:
-            The account as it stands now; None if it was removed meanwhile or has a new password.
+            The account with that time; None if it is disabled, was removed meanwhile or has a new password.
         """
-        better = self._passwords.hash(password) if self._passwords.is_outdated(user.password_hash) else ""
-
-        def note(current: User) -> User:
-            unchanged = current.password_hash == user.password_hash
-            return replace(
-                current,
-                login_at=self._clock(),
-                password_hash=better if better and unchanged else current.password_hash,
-            )
-
-        try:
-            noted = self._users.update(user.uid, note)
-        except NotFound:
+        now = self._clock()
+        if not self._records.users.note_login(user.uid, now, user.password_version):
             return None
-        return noted if noted.password_version == user.password_version else None
+        if self._passwords.is_outdated(user.password_hash):
+            self._rehash(user, password)
+        return replace(user, login_at=now)
+
+    def _rehash(self, user: User, password: str) -> None:
+        better = self._passwords.hash(password)
+
+        def apply(current: User) -> User:
+            return replace(current, password_hash=better) if current.password_hash == user.password_hash else current
+
+        with suppress(NotFound):
+            self._users.update(user.uid, apply)

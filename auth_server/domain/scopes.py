@@ -131,6 +131,15 @@ def covers(scope: str, resource: str, permissions: Iterable[str]) -> bool:
     return "write" not in held or needed <= WRITE
 
 
+def narrows(new: str, old: str) -> bool:
+    """Tell whether *new* reaches less than *old* somewhere; where that is hard to say, it does."""
+    if old == "read":  # everything, to read; beside another word it means less
+        return new not in ("read", "*")
+    added = words(new) - words(old)
+    restricted = any(word in ("read", "write") or word.endswith(":false") for word in added)
+    return restricted or narrowed(old, new) is None
+
+
 def narrowed(asked: str, allowed: str) -> str | None:
     """Return *asked* in normal form if *allowed* has each of its words, *allowed* itself if nothing is asked.
 

@@ -1,12 +1,14 @@
 """Limits by address, account and client (CONTRACT section 5), shared by all workers through the state store."""
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
 from auth_server.clock import Clock
-from auth_server.errors import Throttled
+from auth_server.errors import Throttled, Unavailable
 from auth_server.store.state import Entry, Kind, Rate, State
 
 ACCOUNT = Rate(10, 60)
@@ -40,6 +42,15 @@ class Charge:
         for bucket, cost, rate in self.drawn:
             self.throttles.state.draw(bucket, -cost, rate, self.throttles.clock())
         self.drawn = []
+
+    @contextmanager
+    def unless_unavailable(self) -> Iterator[None]:
+        """Give the tries back if it cannot be found out whether the secret is right."""
+        try:
+            yield
+        except Unavailable:
+            self.give_back()
+            raise
 
 
 class Throttles:
@@ -94,7 +105,7 @@ class Throttles:
         self.state.draw(bucket, -FAILURES.burst, FAILURES, now)
         key = self._known(uid, address)
         if self.state.get(Kind.KNOWN_ADDRESS, key, now + KNOWN_ADDRESS_TTL // 2) is None:
-            self.state.put(Kind.KNOWN_ADDRESS, Entry(key, now + KNOWN_ADDRESS_TTL, b"", subject=f"known:{uid}"))
+            self.state.put(Kind.KNOWN_ADDRESS, Entry(key, now + KNOWN_ADDRESS_TTL, b"", subject=f"known:{uid}"), now)
 
     def check_client(self, client_id: str, address: str) -> None:
         """Before a client's secret is looked at.

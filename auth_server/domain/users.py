@@ -126,9 +126,10 @@ class Users:
                 changed = replace(
                     changed, password_hash=hashed, must_change_password=bool(changes.must_change_password)
                 )
-            if hashed or (changes.role is not None and changes.role != user.role):
+            disabled = user.enabled and not changed.enabled  # for good: not alive again when it is enabled again
+            if hashed or disabled or changed.role != user.role:
                 changed = replace(changed, password_version=user.password_version + 1)
-            return replace(changed, updated_at=self._clock())
+            return replace(changed, token_version=user.token_version + disabled, updated_at=self._clock())
 
         user = self._records.users.change(uid, apply)
         if changes.enabled is False:
@@ -136,7 +137,7 @@ class Users:
         return user
 
     def update(self, uid: str, function: Callable[[User], User]) -> User:
-        """Change what no rule guards: a better hash, the time of the last login."""
+        """Change what no rule guards: a better hash."""
         return self._records.users.change(uid, function)
 
     def remove(self, uid: str) -> None:
