@@ -124,7 +124,8 @@ class Bench:
         answer = site.answered(self.application, self.environ(ask))
 
         def put() -> None:
-            server.state.put(Kind.ACCESS_TOKEN, replace(entry, key=os.urandom(32)), keep=allowed.keep)
+            another = replace(entry, key=os.urandom(32))
+            server.state.put(Kind.ACCESS_TOKEN, another, server.clock(), keep=allowed.keep)
 
         phases: list[Phase] = [
             *self._authentication(request, client),

@@ -1,7 +1,6 @@
 """`auth-server auth`: sessions, app passwords and tokens."""
 
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -12,11 +11,8 @@ from auth_server.domain import app_passwords, credentials, names, scopes
 from auth_server.domain.tokens import Living, described
 from auth_server.errors import NotFound
 from auth_server.protocol.feature import Authorization
-from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import access_token
-from auth_server.store.state import Page
 
-BATCH = 1000
 PROVIDERS = {"local": "Local", "application": "Application", "client": "Client", "access_token": "Access Token"}
 METHODS = {"default": "", "session": " (Session)", "oauth2": " (OAuth2)", "2fa": " (2FA)"}
 
@@ -107,8 +103,7 @@ def ls(search: str, **options: Any) -> None:
     output = chosen(**options)
     wanted = secret(search, what="token") or ""
     with opened() as server:
-        rows = [described(living) for living in all_living(server)]
-    found = [row for row in rows if _matches(row, wanted)]
+        found = [row for living in server.tokens.each() if _matches(row := described(living), wanted)]
     output.records(sorted(found, key=lambda row: row["last_active"] or row["created_at"], reverse=True), COLUMNS)
 
 
@@ -162,9 +157,8 @@ def reset(yes: bool, as_json: bool) -> None:
       auth-server auth reset --yes
     """
     with opened() as server:
-        number = len(all_living(server))
-        confirm(f"End all {number} sessions, tokens and app passwords?", yes=yes)
-        server.tokens.revoke_all()
+        confirm("End every session, token and app password?", yes=yes)
+        number = server.tokens.revoke_all()
         record(server, "token.reset", number=number)
     one(as_json).deleted(number)
 
@@ -174,17 +168,6 @@ def _asked(what: str, default: str) -> str:
         return default
     answer: str = click.prompt(what, default=default, err=True)
     return answer
-
-
-def all_living(server: Server) -> Sequence[Living]:
-    """Every token that counts now. Lists move while they are read, so each is taken once."""
-    now, found = server.clock(), {}
-    for offset in range(0, 1 << 31, BATCH):
-        part = server.tokens.page(Page(BATCH, offset))
-        found.update({token.key: server.tokens.living(token, now) for token in part})
-        if len(part) < BATCH:
-            break
-    return [living for living in found.values() if living is not None]
 
 
 def _matches(row: Record, search: str) -> bool:

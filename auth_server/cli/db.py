@@ -191,7 +191,7 @@ def _check_is_backup(file: Path, stores: "Stores") -> None:
 
 def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords: bool) -> None:
     """Take from the backup what has been taken away since (S-138)."""
-    for token in backup.records.tokens.find(EVERYTHING):
+    for token in backup.records.tokens.each(backup.clock()):
         if not keep_app_passwords and present.records.tokens.get(token.key) is None:
             backup.records.tokens.remove(key=token.key)
     kept = {key.kid for key in present.keyring.all()}

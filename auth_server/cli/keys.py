@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from auth_server.cli.auth import all_living
 from auth_server.cli.context import confirm, opened, read_file, record
 from auth_server.cli.output import Columns, chosen, json_option, list_options, one, print_json
 from auth_server.domain.foreign_keys import read_private_key
@@ -86,7 +85,7 @@ def rm(kid: str, yes: bool, as_json: bool) -> None:
         key = next((key for key in server.keyring.all() if key.kid == kid), None)
         if key is None:
             raise NotFound(f"there is no key {kid!r}; see: auth-server keys ls")
-        living = sum(found.token.kid == kid for found in all_living(server))
+        living = sum(found.token.kid == kid for found in server.tokens.each())
         question = f"Remove the {key.status} {key.alg} key {kid}?"
         if key.status == "active" or living:
             active = "It is ACTIVE, and the next key takes over at once. " if key.status == "active" else ""

@@ -1,7 +1,8 @@
 """A token's life: record, issue, find, list, revoke. Every kind of token, JWTs too, is kept under its SHA-256."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -150,7 +151,7 @@ class Tokens:
         if token.is_durable:
             self._records.tokens.add(_stored(token))
         else:
-            self._state.put(Kind.ACCESS_TOKEN, _entry(token), keep=keep)
+            self._state.put(Kind.ACCESS_TOKEN, _entry(token), self._clock(), keep=keep)
 
     def find(self, value: str) -> Living | None:
         """Return the living token that *value* names.
@@ -173,12 +174,15 @@ class Tokens:
             entry = self._state.get(Kind.ACCESS_TOKEN, key, now)
             token = unpack(entry) if entry else None
         if token is None and len(value) <= credentials.ACCESS_TOKEN_LENGTH:
-            token = self._durable(key, now)
+            stored = self._records.tokens.get(key)
+            token = unpack(stored) if stored else None
         return self.living(token, now) if token else None
 
     def living(self, token: Token, now: int) -> Living | None:
         """Return the token with its user and client if all of them still count."""
         user = client = None
+        if token.expires_at is not None and token.expires_at <= now:
+            return None
         if token.idle and token.last_active + token.idle <= now:
             return None
         if token.kid and not self._keyring.verifies(token.kid):
@@ -207,7 +211,7 @@ class Tokens:
         if token.is_durable:
             self._records.tokens.change(_stored(token), _stored(used))
         else:
-            self._state.swap(Kind.ACCESS_TOKEN, _entry(token), _entry(used))
+            self._state.swap(Kind.ACCESS_TOKEN, _entry(token), _entry(used), now)
         return used
 
     # ---- administration
@@ -233,7 +237,7 @@ class Tokens:
     def page(self, page: Page) -> Sequence[Token]:
         """Return durable tokens and then the others, each newest first."""
         now = self._clock()
-        durable = [unpack(stored) for stored in self._records.tokens.find(Page(page.limit + page.offset))]
+        durable = [unpack(stored) for stored in self._records.tokens.find(Page(page.limit + page.offset), now)]
         shown = durable[page.offset : page.offset + page.limit]
         rest = Page(page.limit - len(shown), max(0, page.offset - len(durable)))
         if rest.limit > 0:
@@ -241,9 +245,18 @@ class Tokens:
             shown += [unpack(entry) for entry in found]
         return shown
 
+    def each(self) -> Iterator[Living]:
+        """Yield every token that counts now, in the order of `page`; never all of them in memory."""
+        now = self._clock()
+        durable, others = self._records.tokens.each(now), self._state.each(Kind.ACCESS_TOKEN, now)
+        for token in chain(map(unpack, durable), map(unpack, others)):
+            living = self.living(token, now)
+            if living is not None:
+                yield living
+
     def of_user(self, uid: str, page: Page) -> Sequence[Token]:
         """Return a user's app passwords, newest first."""
-        return [unpack(stored) for stored in self._records.tokens.find(page, subject=uid)]
+        return [unpack(stored) for stored in self._records.tokens.find(page, self._clock(), subject=uid)]
 
     def revoke(self, token: Token) -> None:
         """End a token and every session made with it; dead everywhere, durably, on return."""
@@ -264,21 +277,15 @@ class Tokens:
 
     def revoke_all(self) -> int:
         """End every session and token; return how many there were."""
-        return self._records.tokens.clear() + self._state.revoke(Index.ALL, "")
+        return self._records.tokens.clear() + self._state.revoke(Index.ALL, "", Kind.ACCESS_TOKEN)
 
     def still_there(self, token: Token) -> bool:
         """Tell whether a durable token has not been removed meanwhile; asked after a session was made with it."""
-        return self._durable(token.key, self._clock()) is not None
-
-    def _durable(self, key: bytes, now: int) -> Token | None:
-        stored = self._records.tokens.get(key)
-        if stored is None or (stored.expires_at is not None and stored.expires_at <= now):
-            return None
-        return unpack(stored)
+        return self._records.tokens.get(token.key) is not None
 
     def _with_prefix(self, prefix: str, now: int) -> list[Token]:
         entries = self._state.find(Kind.ACCESS_TOKEN, Index.KEY, prefix, Page(16), now)
-        stored = self._records.tokens.find(Page(16), key_prefix=prefix)
+        stored = self._records.tokens.find(Page(16), now, key_prefix=prefix)
         found: list[Entry | StoredToken] = [*stored, *entries]
         return [unpack(one) for one in found]
 

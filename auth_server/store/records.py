@@ -5,7 +5,7 @@ Every method is one transaction. A write is durable, also over power loss, when 
 finds nothing. Times are Unix seconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -157,7 +157,10 @@ class StoredTokens(Protocol):
     def change(self, old: StoredToken, new: StoredToken) -> bool: ...  # compare data and set, as State.swap
     def remove(self, *, key: bytes | None = None, subject: str | None = None) -> int: ...
     def clear(self) -> int: ...
-    def find(self, page: Page, *, key_prefix: str = "", subject: str | None = None) -> Sequence[StoredToken]: ...
+    def find(
+        self, page: Page, now: int, *, key_prefix: str = "", subject: str | None = None
+    ) -> Sequence[StoredToken]: ...  # the living, newest first
+    def each(self, now: int) -> Iterator[StoredToken]: ...  # as State.each
     def purge(self, now: int, limit: int) -> int: ...
 
 

@@ -22,8 +22,9 @@ then holds a hash tag, such as `{as}:`.
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha1
+from itertools import islice
 from typing import Any
 
 from hiredis import pack_command
@@ -34,10 +35,11 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from auth_server.errors import Unavailable
-from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken
+from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 TIMEOUT = 2.0  # seconds to connect, and to wait for a part of an answer
-_BATCH = 1000  # entries that one script deletes; Redis serves nobody else meanwhile
+_BATCH = 1000  # entries that one script reads or deletes; Redis serves nobody else meanwhile
+_NEWEST = 2**46 - 1  # no entry of a kind arrives later
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
 _KIND = tuple(bytes([number]) for number in range(128))
@@ -96,20 +98,40 @@ end
 local function expired(row, now)
   return row[1] and tonumber(row[1]) <= tonumber(now)
 end
+
+local function living(id, now)  -- what `read` gives, with the key in place of the mark; nil for the dead and taken
+  local row = read(id)
+  if not row[2] or row[6] or expired(row, now) then return nil end
+  row[6] = id:sub(1, -2)
+  return row
+end
 """
 
 _PUT = _Script("""
-local keep, newest, id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local keep, newest, now, id = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local kind = id:byte(-1) * KINDS
 if redis.call('EXISTS', prefix .. 'entry:' .. id) == 1 then forget(id) end
-remember(id, kind + redis.call('INCR', prefix .. 'arrivals'), 4)
+remember(id, kind + redis.call('INCR', prefix .. 'arrivals'), 5)
 local value = keep ~= '' and redis.call('HGET', prefix .. 'entry:' .. id, keep)
-if value then
-  local set, last = index[keep] .. value, kind + KINDS - 1
-  local over = redis.call('ZCOUNT', set, kind, last) - newest
-  if over > 0 then
-    for _, old in ipairs(redis.call('ZRANGEBYSCORE', set, kind, last, 'LIMIT', 0, over)) do forget(old) end
+if not value then return end
+local set, last = index[keep] .. value, kind + KINDS - 1
+local size = redis.call('ZCOUNT', set, kind, last)
+local over = size - newest
+if over <= 0 then return end
+local dead = redis.call('ZCOUNT', expiry, '-inf', now)
+if dead > 0 then  -- those of this set go first; looked for on the shorter road
+  local ids = dead < size and redis.call('ZRANGEBYSCORE', expiry, '-inf', now)
+    or redis.call('ZRANGEBYSCORE', set, kind, last)
+  for _, one in ipairs(ids) do
+    local score, expires_at = redis.call('ZSCORE', set, one), redis.call('ZSCORE', expiry, one)
+    if score and one:byte(-1) == id:byte(-1) and expires_at and tonumber(expires_at) <= now then
+      forget(one)
+      over = over - 1
+    end
   end
+end
+if over > 0 then
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', set, kind, last, 'LIMIT', 0, over)) do forget(old) end
 end
 """)
 
@@ -122,12 +144,12 @@ return row
 """)
 
 _SWAP = _Script("""
-local id, data = ARGV[1], ARGV[2]
+local id, data, now = ARGV[1], ARGV[2], ARGV[3]
 local row = read(id)
-if row[2] ~= data or row[6] then return 0 end
+if row[2] ~= data or row[6] or expired(row, now) then return 0 end
 local score = redis.call('ZSCORE', all, id)
 forget(id)
-remember(id, score, 3)
+remember(id, score, 4)
 return 1
 """)
 
@@ -141,42 +163,40 @@ for i = 2, #ARGV, 2 do redis.call('ZADD', spent, ARGV[i + 1], ARGV[i]) end
 return -1
 """)
 
-_FIND = _Script(
+# A part of a list: reads *batch* ids from *last* on, and tells how many are yet to be skipped and where to go on.
+_LIST = _Script(
     """
-local kind, now, offset, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local set, low, high = ARGV[5], ARGV[6], ARGV[7]
-local found, seen = {}, 0
-
-local function add(ids)
-  for _, id in ipairs(ids) do
-    local row = read(id)
-    if row[2] and not row[6] and not expired(row, now) then
-      seen = seen + 1
-      if #found >= limit then return end
-      row[6] = id:sub(1, -2)
-      if seen > offset then table.insert(found, row) end
-    end
+local kind, now, skip = tonumber(ARGV[1]) * KINDS, ARGV[2], tonumber(ARGV[3])
+local batch, last, set = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local ids = redis.call('ZREVRANGEBYSCORE', set, kind + last, kind, 'LIMIT', 0, batch)
+local found = {}
+for _, id in ipairs(ids) do
+  local row = living(id, now)
+  if row and skip > 0 then
+    skip = skip - 1
+  elseif row then
+    table.insert(found, row)
   end
 end
+local following = #ids == batch and tonumber(redis.call('ZSCORE', set, ids[batch])) - kind - 1 or -1
+return {found, skip, following}
+""",
+    flags="no-writes",
+)
 
-if low then  -- by a range of keys: few, so they can be sorted here
-  local ids, score = {}, {}
-  for _, id in ipairs(redis.call('ZRANGEBYLEX', keys, low, high)) do
-    if id:byte(-1) == kind then
-      table.insert(ids, id)
-      score[id] = tonumber(redis.call('ZSCORE', all, id))
-    end
+# By a range of keys: few, so they can be sorted here.
+_FIND_KEYS = _Script(
+    """
+local kind, now, low, high = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local ids, score, found = {}, {}, {}
+for _, id in ipairs(redis.call('ZRANGEBYLEX', keys, low, high)) do
+  if id:byte(-1) == kind then
+    table.insert(ids, id)
+    score[id] = tonumber(redis.call('ZSCORE', all, id))
   end
-  table.sort(ids, function(a, b) return score[a] > score[b] end)
-  add(ids)
-else
-  local from = 0
-  repeat
-    local ids = redis.call('ZREVRANGEBYSCORE', set, (kind + 1) * KINDS - 1, kind * KINDS, 'LIMIT', from, 100)
-    from = from + #ids
-    add(ids)
-  until #ids < 100 or #found >= limit
 end
+table.sort(ids, function(a, b) return score[a] > score[b] end)
+for _, id in ipairs(ids) do table.insert(found, living(id, now)) end
 return found
 """,
     flags="no-writes",
@@ -184,10 +204,20 @@ return found
 
 _REVOKE = _Script(
     """
-local batch, set, low, high = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local ids = low and redis.call('ZRANGEBYLEX', keys, low, high) or redis.call('ZRANGE', set, 0, batch - 1)
-for _, id in ipairs(ids) do forget(id) end
-return #ids
+local batch, kind, set, low, high = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local ids
+if low then
+  ids = redis.call('ZRANGEBYLEX', keys, low, high)
+elseif kind then
+  ids = redis.call('ZRANGEBYSCORE', set, kind * KINDS, (kind + 1) * KINDS - 1, 'LIMIT', 0, batch)
+else
+  ids = redis.call('ZRANGE', set, 0, batch - 1)
+end
+local gone = 0
+for _, id in ipairs(ids) do
+  if not kind or id:byte(-1) == kind then gone = gone + forget(id) end
+end
+return gone
 """,
     flags="allow-oom",
 )
@@ -289,9 +319,9 @@ class RedisState:
             raise Unavailable(f"Redis does not answer ({type(error).__name__})") from error
 
     # ---- the interface
-    def put(self, kind: Kind, entry: Entry, *, keep: Keep | None = None) -> None:
+    def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         field, newest = (_FIELD[keep.index], keep.newest) if keep is not None else ("", 0)
-        self._run(_PUT, field, newest, entry.key + _KIND[kind], *_fields(entry))
+        self._run(_PUT, field, newest, now, entry.key + _KIND[kind], *_fields(entry))
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         row = self._ask(b"HMGET", self._entry + key + _KIND[kind], b"e", b"d", b"c", b"s", b"f", b"t")
@@ -305,8 +335,8 @@ class RedisState:
         row = self._run(_TAKE, key + _KIND[kind], now, *client)
         return Taken(_entry(key, row), first=row[5] is None) if row else None
 
-    def swap(self, kind: Kind, old: Entry, new: Entry) -> bool:
-        return bool(self._run(_SWAP, old.key + _KIND[kind], old.data, *_fields(new)))
+    def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
+        return bool(self._run(_SWAP, old.key + _KIND[kind], old.data, now, *_fields(new)))
 
     def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
         pairs = (part for once in keys for part in (once.key, once.expires_at))
@@ -314,13 +344,24 @@ class RedisState:
         return keys[known] if known >= 0 else None
 
     def find(self, kind: Kind, index: Index, value: str, page: Page, now: int) -> Sequence[Entry]:
-        where: tuple[bytes, ...] = (self._set(index, value),)
         if index is Index.KEY:
-            where += _range(bytes.fromhex(value.ljust(64, "0")), bytes.fromhex(value.ljust(64, "f")))
-        rows = self._run(_FIND, int(kind), now, page.offset, page.limit, *where)
-        return [_entry(row[5], row) for row in rows]
+            rows = self._run(_FIND_KEYS, int(kind), now, *_range(*key_range(value)))
+            return [_entry(row[5], row) for row in rows[page.offset : page.offset + page.limit]]
+        batch = min(page.offset + page.limit, _BATCH)
+        return list(islice(self._listed(kind, self._set(index, value), now, page.offset, batch), page.limit))
 
-    def revoke(self, index: Index, value: str) -> int:
+    def each(self, kind: Kind, now: int) -> Iterator[Entry]:
+        return self._listed(kind, self._set(Index.ALL, ""), now, 0, _BATCH)
+
+    def _listed(self, kind: Kind, where: bytes, now: int, skip: int, batch: int) -> Iterator[Entry]:
+        """Yield the living entries of a set but the first *skip*, newest first; each script reads *batch* of them."""
+        last = _NEWEST
+        while last >= 0:
+            rows, skip, last = self._run(_LIST, int(kind), now, skip, batch, last, where)
+            for row in rows:
+                yield _entry(row[5], row)
+
+    def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
         where: tuple[bytes, ...] = (self._set(index, value),)
         if index is Index.KEY:
             if len(value) != 64:  # a part of a key must not kill all that begin with it
@@ -328,7 +369,7 @@ class RedisState:
             where += _range(bytes.fromhex(value), bytes.fromhex(value))
         gone = 0
         while True:
-            batch: int = self._run(_REVOKE, _BATCH, *where)
+            batch: int = self._run(_REVOKE, _BATCH, "" if kind is None else int(kind), *where)
             gone += batch
             if batch < _BATCH:
                 return gone

@@ -1,11 +1,24 @@
 """Durable records on SQLAlchemy Core: SQLite, PostgreSQL, MariaDB."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, RowMapping, Table, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    RowMapping,
+    Select,
+    Table,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from auth_server.errors import Conflict, NotFound
 from auth_server.store import tables
@@ -14,6 +27,9 @@ from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKe
 from auth_server.store.state import Page, key_range
 
 R = TypeVar("R", User, Client)
+
+_BATCH = 1000  # tokens that `each` reads at once
+_HIGHEST = 2**63 - 1
 
 
 class SqlRecords:
@@ -233,8 +249,8 @@ class SqlStoredTokens:
         with writing(self._engine) as connection:
             return connection.execute(delete(self.table)).rowcount
 
-    def find(self, page: Page, *, key_prefix: str = "", subject: str | None = None) -> Sequence[StoredToken]:
-        query = self._select.order_by(self.table.c.number.desc()).limit(page.limit).offset(page.offset)
+    def find(self, page: Page, now: int, *, key_prefix: str = "", subject: str | None = None) -> Sequence[StoredToken]:
+        query = self._living(now).limit(page.limit).offset(page.offset)
         if key_prefix:
             low, high = key_range(key_prefix)
             query = query.where(self.table.c.key.between(low, high))
@@ -242,6 +258,22 @@ class SqlStoredTokens:
             query = query.where(self.table.c.subject == subject)
         with reading(self._engine) as connection:
             return [StoredToken(**row._mapping) for row in connection.execute(query)]
+
+    def each(self, now: int) -> Iterator[StoredToken]:
+        query = self._living(now).add_columns(self.table.c.number).limit(_BATCH)
+        below = _HIGHEST
+        while True:
+            with reading(self._engine) as connection:
+                rows = connection.execute(query.where(self.table.c.number < below)).all()
+            if not rows:
+                return
+            yield from (StoredToken(*row[:-1]) for row in rows)
+            below = rows[-1].number
+
+    def _living(self, now: int) -> Select[Any]:
+        """What has not expired, newest first."""
+        expires_at = self.table.c.expires_at
+        return self._select.where(or_(expires_at.is_(None), expires_at > now)).order_by(self.table.c.number.desc())
 
     def purge(self, now: int, limit: int) -> int:
         expired = select(self.table.c.number).where(self.table.c.expires_at <= now).limit(limit)

@@ -22,6 +22,7 @@ KEY_DIGITS = 64
 MARK = 8  # bytes
 MANY = 20000  # names of buckets in memory at most
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
+_BATCH = 1000  # entries that `each` reads at once
 _COLUMNS = "key, expires_at, data, client_id, subject, family"
 _BY = {Index.KEY: "key", Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
 _LIVES = "(expires_at IS NULL OR expires_at > ?)"
@@ -32,7 +33,19 @@ _TAKE = (
 )
 _SWAP = (
     "UPDATE entries SET expires_at = ?, data = ?, client_id = ?, subject = ?, family = ?"
-    " WHERE kind = ? AND key = ? AND data = ? AND taken_at IS NULL"
+    f" WHERE kind = ? AND key = ? AND data = ? AND {_LIVES} AND taken_at IS NULL"
+)
+# The plus keeps SQLite from reading the table in the order of another index.
+_EACH = (
+    f"SELECT {_COLUMNS}, number FROM entries WHERE number < ? AND +kind = ? AND {_LIVES} AND taken_at IS NULL"
+    " ORDER BY number DESC LIMIT ?"
+)
+_ANY_DEAD = "SELECT 1 FROM entries WHERE expires_at <= ? LIMIT 1"
+_IS_OVER = "SELECT 1 FROM entries WHERE kind = ? AND {column} = ? LIMIT 1 OFFSET ?"
+_DROP_DEAD = "DELETE FROM entries WHERE kind = ? AND {column} = ? AND +expires_at <= ?"
+_DROP_OLDEST = (
+    "DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE kind = ? AND {column} = ?"
+    " ORDER BY number DESC LIMIT -1 OFFSET ?)"
 )
 _DRAW = (
     "INSERT INTO throttles (bucket, full_at) VALUES (:bucket, :now + :cost) ON CONFLICT (bucket) DO UPDATE"
@@ -161,20 +174,22 @@ class SqliteState:
                 raise self._broken(synchronous, error) from error
 
     # ---- the interface
-    def put(self, kind: Kind, entry: Entry, *, keep: Keep | None = None) -> None:
+    def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         row = (entry.key, entry.expires_at, entry.data, entry.client_id, entry.subject, entry.family, int(kind))
         if keep is None:
             self._execute(_PUT, row)
             return
         column = _BY[keep.index]
-        surplus = (int(kind), getattr(entry, column), keep.newest)
+        kind_and_value = (int(kind), getattr(entry, column))
+        limit = (*kind_and_value, keep.newest)
         with self._write() as connection:
             connection.execute(_PUT, row)
-            connection.execute(
-                f"DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE kind = ? AND {column} = ?"
-                " ORDER BY number DESC LIMIT -1 OFFSET ?)",
-                surplus,
-            )
+            if (
+                connection.execute(_ANY_DEAD, (now,)).fetchone()  # mostly not, and told by one look at an index
+                and connection.execute(_IS_OVER.format(column=column), limit).fetchone()
+            ):
+                connection.execute(_DROP_DEAD.format(column=column), (*kind_and_value, now))
+            connection.execute(_DROP_OLDEST.format(column=column), limit)
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         rows = self._read(_GET, (int(kind), key, now))
@@ -189,8 +204,8 @@ class SqliteState:
             ).fetchone()
         return Taken(Entry(*row), first) if row else None
 
-    def swap(self, kind: Kind, old: Entry, new: Entry) -> bool:
-        row = (new.expires_at, new.data, new.client_id, new.subject, new.family, int(kind), old.key, old.data)
+    def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
+        row = (new.expires_at, new.data, new.client_id, new.subject, new.family, int(kind), old.key, old.data, now)
         return self._execute(_SWAP, row) > 0
 
     def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
@@ -214,8 +229,14 @@ class SqliteState:
         everything = (int(kind), *arguments, now, page.limit, page.offset)
         return [Entry(*row) for row in self._read(query, everything)]
 
+    def each(self, kind: Kind, now: int) -> Iterator[Entry]:
+        below = 1 << 62
+        while rows := self._read(_EACH, (below, int(kind), now, _BATCH)):
+            yield from (Entry(*row[:-1]) for row in rows)
+            below = rows[-1][-1]
+
     @staticmethod
-    def _condition(index: Index, value: str) -> tuple[str, tuple[str | bytes, ...]]:
+    def _condition(index: Index, value: str) -> tuple[str, tuple[str | bytes | int, ...]]:
         if index is Index.ALL:
             return "1", ()
         if index is Index.KEY:
@@ -224,10 +245,12 @@ class SqliteState:
             return "family = ?", (bytes.fromhex(value),)
         return f"{_BY[index]} = ?", (value,)
 
-    def revoke(self, index: Index, value: str) -> int:
+    def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
         where, arguments = self._condition(index, value)
         if index is Index.KEY and len(value) != KEY_DIGITS:
             return 0
+        if kind is not None:
+            where, arguments = f"{where} AND kind = ?", (*arguments, int(kind))
         return self._execute(f"DELETE FROM entries WHERE {where}", arguments, "FULL")
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
@@ -261,10 +284,18 @@ class SqliteState:
         return gone
 
     def sync(self) -> None:
-        """Checkpoint without waiting for anybody: that writes the log to disk, and keeps it short."""
-        if self._dirty:
-            self._dirty = False
-            self._read("PRAGMA wal_checkpoint(PASSIVE)")
+        """Checkpoint without waiting for anybody: that writes the log to disk, and keeps it short.
+
+        What a reader or another checkpoint holds back is tried again the next time.
+        """
+        if not self._dirty:
+            return
+        self._dirty, done = False, False  # before: what is written meanwhile counts for the next time
+        try:
+            busy, logged, copied = self._read("PRAGMA wal_checkpoint(PASSIVE)")[0]
+            done = not busy and copied >= logged
+        finally:
+            self._dirty = self._dirty or not done
 
     def check(self) -> None:
         self._read("SELECT 1 FROM spent LIMIT 1")

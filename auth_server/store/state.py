@@ -5,7 +5,7 @@ State is generic: a new kind of code or token needs no new method. Entries die b
 store does not answer; nothing is known then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -98,10 +98,13 @@ class Page:
 class State(Protocol):
     """Short-lived state, shared by all workers and replicas."""
 
-    def put(self, kind: Kind, entry: Entry, *, keep: Keep | None = None) -> None:
+    def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         """Store *entry*, in place of one with the same kind and key; all workers see it on return.
 
         It survives the death of any process; after power loss, entries of the last second may be gone.
+
+        Args:
+            keep: how many may live at *now*, this one included; those that have expired take nobody's place.
         """
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
@@ -114,8 +117,8 @@ class State(Protocol):
         expired, or belongs to another client than *client_id*; then nothing is used up.
         """
 
-    def swap(self, kind: Kind, old: Entry, new: Entry) -> bool:
-        """Replace *old* by *new* (same key) if it still lives and holds *old*'s data; tell whether it did."""
+    def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
+        """Replace *old* by *new* (same key) if it lives, untaken, and holds *old*'s data; tell whether it did."""
 
     def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
         """Remember all *keys* in one step; return None, or the one already known, and then none is remembered.
@@ -130,8 +133,14 @@ class State(Protocol):
             value: ignored for `Index.ALL`; hex digits for KEY and FAMILY, else ValueError.
         """
 
-    def revoke(self, index: Index, value: str) -> int:
-        """Delete the entries of every kind under *value*; dead on every replica, durably, on return.
+    def each(self, kind: Kind, now: int) -> Iterator[Entry]:
+        """Yield all living entries, newest first; neither all in memory at once, nor in one go of the store.
+
+        What lives from beginning to end is yielded once, however many others come and go meanwhile.
+        """
+
+    def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
+        """Delete the entries under *value*, of one kind or of every; dead on every replica, durably, on return.
 
         Returns:
             How many entries died.

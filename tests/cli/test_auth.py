@@ -7,6 +7,7 @@ import zlib
 import pytest
 
 from auth_server.domain.credentials import BASE62
+from auth_server.store.state import Index, Kind, Page
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
 
@@ -135,6 +136,15 @@ def test_reset_ends_everything(shell: Shell) -> None:
     assert shell.json("auth", "reset", "--yes") == {"deleted": 3}
     assert not any(shell.alive(token) for token in tokens)
     assert shell.json("auth", "ls") == []
+
+
+def test_reset_forgets_no_address_from_which_somebody_has_signed_in(shell: Shell) -> None:
+    shell.login("jane")
+    here, now = shell.server.state, shell.server.clock()
+    known = here.find(Kind.KNOWN_ADDRESS, Index.ALL, "", Page(), now)
+    assert len(known) == 1
+    assert shell.json("auth", "reset", "--yes") == {"deleted": 1}
+    assert here.find(Kind.KNOWN_ADDRESS, Index.ALL, "", Page(), now) == known
 
 
 @proves("S-155")

@@ -24,9 +24,9 @@ READS: dict[str, Callable[[RedisState], object]] = {
     "check": lambda state: state.check(),
 }
 WRITES: dict[str, Callable[[RedisState], object]] = {
-    "put": lambda state: state.put(TOKEN, an_entry()),
+    "put": lambda state: state.put(TOKEN, an_entry(), NOW),
     "take": lambda state: state.take(TOKEN, b"k" * 32, "client", NOW),
-    "swap": lambda state: state.swap(TOKEN, an_entry(), an_entry()),
+    "swap": lambda state: state.swap(TOKEN, an_entry(), an_entry(), NOW),
     "spend": lambda state: state.spend([OnceKey(os.urandom(8), NOW + 60)], NOW),
     "revoke": lambda state: state.revoke(Index.ALL, ""),
     "draw": lambda state: state.draw("bucket", 1, Rate(1000, 1), NOW),
@@ -53,7 +53,7 @@ def marked_entries(state: RedisState, count: int) -> list[Entry]:
     """Put entries that can be told apart."""
     entries = [an_entry(data=os.urandom(200)) for _ in range(count)]
     for entry in entries:
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
     return entries
 
 
@@ -104,12 +104,12 @@ class TestOutage:
         """Writes are refused as a whole, what is there stays readable, and what shall die can die."""
         old, dead = an_entry(), an_entry(expires_at=NOW)
         new = an_entry(old.key, data=b"new", client_id="other")
-        state.put(TOKEN, old)
-        state.put(TOKEN, dead)
+        state.put(TOKEN, old, NOW)
+        state.put(TOKEN, dead, NOW)
         server.command("CONFIG", "SET", "maxmemory", "1")
         refused: list[Callable[[], object]] = [
-            lambda: state.put(TOKEN, new),
-            lambda: state.swap(TOKEN, old, new),
+            lambda: state.put(TOKEN, new, NOW),
+            lambda: state.swap(TOKEN, old, new, NOW),
             lambda: state.take(TOKEN, old.key, "client", NOW),
             lambda: state.spend([OnceKey(b"jti", NOW + 60)], NOW),
             lambda: state.draw("bucket", 1, Rate(1, 60), NOW),
@@ -236,9 +236,9 @@ class TestLayout:
         """Entries that were taken, replaced, revoked or purged leave no index, and buckets and values no trace."""
         for expires_at in (NOW + 60, None):
             for entry in (an_entry(expires_at=expires_at), an_entry(expires_at=expires_at, client_id=None)):
-                state.put(TOKEN, an_entry(entry.key, client_id="other"))
-                state.put(TOKEN, entry)
-                state.swap(TOKEN, entry, an_entry(entry.key, subject="other", expires_at=expires_at))
+                state.put(TOKEN, an_entry(entry.key, client_id="other"), NOW)
+                state.put(TOKEN, entry, NOW)
+                state.swap(TOKEN, entry, an_entry(entry.key, subject="other", expires_at=expires_at), NOW)
                 state.take(TOKEN, entry.key, "client", NOW)
         state.spend([OnceKey(b"jti", NOW + 60)], NOW)
         state.draw("bucket", 1, Rate(1, 60), NOW)

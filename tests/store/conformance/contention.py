@@ -46,7 +46,7 @@ def _put_limited(state: State, _: int) -> int:
     """Put entries of which 5 may live; return how many were seen at most."""
     most = 0
     for _ in range(ROUNDS):
-        state.put(TOKEN, an_entry(), keep=Keep(Index.CLIENT, 5))
+        state.put(TOKEN, an_entry(), NOW, keep=Keep(Index.CLIENT, 5))
         most = max(most, len(state.find(TOKEN, Index.CLIENT, "client", Page(), NOW)))
     return most
 
@@ -57,7 +57,7 @@ def _count_up(state: State, _: int) -> None:
     while left:
         entry = state.get(TOKEN, _key(0), NOW)
         assert entry is not None
-        left -= state.swap(TOKEN, entry, replace(entry, data=b"%d" % (int(entry.data) + 1)))
+        left -= state.swap(TOKEN, entry, replace(entry, data=b"%d" % (int(entry.data) + 1)), NOW)
 
 
 def _put_and_revoke(state: State, process: int) -> list[Entry]:
@@ -65,7 +65,7 @@ def _put_and_revoke(state: State, process: int) -> list[Entry]:
     survivors: list[Entry] = []
     for number in range(ROUNDS):
         mine = an_entry(subject=f"subject {number % 3}", client_id=f"client {process}")
-        state.put(TOKEN, mine)
+        state.put(TOKEN, mine, NOW)
         state.revoke(Index.SUBJECT, f"subject {number % 3}")
         if state.get(TOKEN, mine.key, NOW) or mine in state.find(TOKEN, Index.ALL, "", Page(), NOW):
             survivors.append(mine)
@@ -73,11 +73,11 @@ def _put_and_revoke(state: State, process: int) -> list[Entry]:
 
 
 def _put_numbered(state: State, number: int) -> None:
-    state.put(TOKEN, an_entry(_key(number)), keep=Keep(Index.FAMILY, 10_000))
+    state.put(TOKEN, an_entry(_key(number)), NOW, keep=Keep(Index.FAMILY, 10_000))
 
 
 def _take_numbered(state: State, number: int) -> None:
-    state.put(TOKEN, an_entry(_key(number)))
+    state.put(TOKEN, an_entry(_key(number)), NOW)
     state.take(TOKEN, _key(number), "client", NOW)
 
 
@@ -87,7 +87,7 @@ class TestStateContention:
     def test_one_process_redeems_each_entry(self, state: State, open_state: Callable[[], State], crowd: Crowd) -> None:
         """However many try."""
         for number in range(ROUNDS):
-            state.put(TOKEN, an_entry(_key(number)))
+            state.put(TOKEN, an_entry(_key(number)), NOW)
         won = crowd.run(_take_each, open_state)
         assert [sum(column) for column in zip(*won, strict=True)] == [1] * ROUNDS
 
@@ -112,7 +112,7 @@ class TestStateContention:
 
     def test_no_swap_is_lost(self, state: State, open_state: Callable[[], State], crowd: Crowd) -> None:
         """Each successful one has seen the one before."""
-        state.put(TOKEN, an_entry(_key(0), data=b"0"))
+        state.put(TOKEN, an_entry(_key(0), data=b"0"), NOW)
         crowd.run(_count_up, open_state)
         counted = state.get(TOKEN, _key(0), NOW)
         assert counted is not None

@@ -351,7 +351,7 @@ class TestStoredTokens:
         assert records.tokens.remove(subject="u1") == 0
         assert records.tokens.remove(key=tokens[2].key) == 1
         assert records.tokens.remove(key=tokens[2].key) == 0
-        assert records.tokens.find(EVERYTHING) == [tokens[3]]
+        assert records.tokens.find(EVERYTHING, NOW) == [tokens[3]]
         assert records.tokens.clear() == 1
         assert records.tokens.clear() == 0
 
@@ -370,14 +370,39 @@ class TestStoredTokens:
         for token in tokens:
             records.tokens.add(token)
         find = records.tokens.find
-        assert find(EVERYTHING) == tokens[::-1]
-        assert find(Page(limit=2, offset=1)) == [tokens[2], tokens[1]]
-        assert find(EVERYTHING, key_prefix="a") == [tokens[2], tokens[1], tokens[0]]
-        assert find(EVERYTHING, key_prefix="ab1") == [tokens[1], tokens[0]]
-        assert find(EVERYTHING, key_prefix=keys[3].hex()) == [tokens[3]]
-        assert find(EVERYTHING, subject="u1") == [tokens[2], tokens[0]]
-        assert find(EVERYTHING, subject="u1", key_prefix="ab") == [tokens[0]]
-        assert find(EVERYTHING, subject="u") == []
+        assert find(EVERYTHING, NOW) == tokens[::-1]
+        assert find(Page(limit=2, offset=1), NOW) == [tokens[2], tokens[1]]
+        assert find(EVERYTHING, NOW, key_prefix="a") == [tokens[2], tokens[1], tokens[0]]
+        assert find(EVERYTHING, NOW, key_prefix="ab1") == [tokens[1], tokens[0]]
+        assert find(EVERYTHING, NOW, key_prefix=keys[3].hex()) == [tokens[3]]
+        assert find(EVERYTHING, NOW, subject="u1") == [tokens[2], tokens[0]]
+        assert find(EVERYTHING, NOW, subject="u1", key_prefix="ab") == [tokens[0]]
+        assert find(EVERYTHING, NOW, subject="u") == []
+
+    def test_expired_tokens_are_not_found(self, records: Records) -> None:
+        """Neither on a page nor one by one, and they take no place on a page."""
+        living, for_ever = a_token(expires_at=NOW + 1, subject="u1"), a_token(subject="u1")
+        for token in (for_ever, living, a_token(expires_at=NOW, subject="u1")):
+            records.tokens.add(token)
+        assert records.tokens.find(Page(limit=2), NOW, subject="u1") == [living, for_ever]
+        assert list(records.tokens.each(NOW)) == [living, for_ever]
+        assert list(records.tokens.each(NOW + 1)) == [for_ever]
+
+    def test_each_token_comes_once_while_others_come_and_go(self, records: Records) -> None:
+        """Newest first, over several batches of the store."""
+        tokens = [a_token(subject="lasting" if number % 3 else "doomed") for number in range(1500)]
+        for token in tokens:
+            records.tokens.add(token)
+        seen = []
+        for number, token in enumerate(records.tokens.each(NOW)):
+            seen.append(token)
+            if number == 10:
+                records.tokens.remove(subject="doomed")
+                records.tokens.add(a_token(subject="newcomer"))
+        assert [token for token in seen if token.subject == "lasting"] == [
+            token for token in tokens[::-1] if token.subject == "lasting"
+        ]
+        assert len(seen) == len({token.key for token in seen})
 
     def test_purge_removes_what_has_expired(self, records: Records) -> None:
         """In batches, from the second of expiry; what never expires stays."""
@@ -385,7 +410,7 @@ class TestStoredTokens:
         for token in (living, for_ever, *(a_token(expires_at=NOW) for _ in range(3))):
             records.tokens.add(token)
         assert [records.tokens.purge(NOW, 2) for _ in range(3)] == [2, 1, 0]
-        assert records.tokens.find(EVERYTHING) == [for_ever, living]
+        assert records.tokens.find(EVERYTHING, NOW) == [for_ever, living]
 
 
 class TestSigningKeys:

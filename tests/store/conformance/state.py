@@ -35,7 +35,7 @@ def put_many(state: State, count: int, **members: Any) -> list[Entry]:
     """Put *count* entries; return them newest first."""
     entries = [an_entry(data=b"%d" % number, **members) for number in range(count)]
     for entry in entries:
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
     return entries[::-1]
 
 
@@ -58,29 +58,29 @@ class TestEntries:
     def test_entry_comes_back_as_it_was_put(self, state: State, members: dict[str, Any]) -> None:
         """No member changes on its way."""
         entry = an_entry(**members)
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         assert state.get(TOKEN, entry.key, NOW) == entry
 
     def test_unknown_key_is_nothing(self, state: State) -> None:
         """A key that was never put gives None, also beside one that was."""
-        state.put(TOKEN, an_entry())
+        state.put(TOKEN, an_entry(), NOW)
         assert state.get(TOKEN, os.urandom(32), NOW) is None
 
     def test_kinds_do_not_meet(self, state: State) -> None:
         """One key can stand for an entry of each kind."""
         token = an_entry(data=b"token")
         address = replace(token, data=b"address")
-        state.put(TOKEN, token)
+        state.put(TOKEN, token, NOW)
         assert state.get(ADDRESS, token.key, NOW) is None
-        state.put(ADDRESS, address)
+        state.put(ADDRESS, address, NOW)
         assert (state.get(TOKEN, token.key, NOW), state.get(ADDRESS, token.key, NOW)) == (token, address)
 
     def test_put_replaces_an_entry_and_all_that_leads_to_it(self, state: State) -> None:
         """The indexes follow the newer entry and forget the older."""
         old = an_entry()
         new = an_entry(old.key, data=b"new", client_id="other", subject=None, family=None)
-        state.put(TOKEN, old)
-        state.put(TOKEN, new)
+        state.put(TOKEN, old, NOW)
+        state.put(TOKEN, new, NOW)
         assert state.get(TOKEN, old.key, NOW) == new
         assert state.find(TOKEN, Index.CLIENT, "client", EVERYTHING, NOW) == []
         assert state.find(TOKEN, Index.SUBJECT, "subject", EVERYTHING, NOW) == []
@@ -90,7 +90,7 @@ class TestEntries:
     def test_entry_is_dead_in_the_second_of_its_expiry(self, state: State) -> None:
         """Expired means expires_at <= now, for each way to reach an entry."""
         entry = an_entry(expires_at=NOW + 60)
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         assert state.get(TOKEN, entry.key, NOW + 59) == entry
         assert state.get(TOKEN, entry.key, NOW + 60) is None
         assert state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW + 60) == []
@@ -100,7 +100,7 @@ class TestEntries:
     def test_entry_without_expiry_never_dies(self, state: State) -> None:
         """None outlives every clock and every purge."""
         entry = an_entry(expires_at=None)
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         state.purge(2**40, 100)
         assert state.get(TOKEN, entry.key, 2**40) == entry
 
@@ -108,7 +108,7 @@ class TestEntries:
     def test_only_the_injected_clock_counts(self, state: State, now: int) -> None:
         """Entries, once-only values and buckets live by it however far it is from the real one."""
         entry = an_entry(expires_at=now + 1)
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         assert state.spend([OnceKey(entry.key, now + 1)], now) is None
         assert state.draw("bucket", 1, Rate(1, 60), now).allowed
         assert state.get(TOKEN, entry.key, now) == entry
@@ -120,7 +120,7 @@ class TestEntries:
         """There is one state, however many have it open."""
         other = open_state()
         entry = an_entry()
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         assert other.get(TOKEN, entry.key, NOW) == entry
         other.revoke(Index.KEY, entry.key.hex())
         assert state.get(TOKEN, entry.key, NOW) is None
@@ -142,7 +142,7 @@ class TestLimits:
         """One more than the limit pushes the oldest out."""
         entries = [an_entry() for _ in range(newest + 2)]
         for entry in entries:
-            state.put(TOKEN, entry, keep=Keep(index, newest))
+            state.put(TOKEN, entry, NOW, keep=Keep(index, newest))
         found = state.find(TOKEN, index, value_of(entries[0], index), EVERYTHING, NOW)
         assert found == entries[::-1][:newest]
         assert state.get(TOKEN, entries[0].key, NOW) is None
@@ -151,27 +151,52 @@ class TestLimits:
     def test_limit_spares_other_kinds_and_values(self, state: State) -> None:
         """Only entries of the same kind and index value are counted and pushed out."""
         address, foreign, nobody = an_entry(), an_entry(client_id="other"), an_entry(client_id=None)
-        state.put(ADDRESS, address)
-        state.put(TOKEN, foreign)
-        state.put(TOKEN, nobody)
+        state.put(ADDRESS, address, NOW)
+        state.put(TOKEN, foreign, NOW)
+        state.put(TOKEN, nobody, NOW)
         newest = an_entry()
         for entry in (an_entry(), newest):
-            state.put(TOKEN, entry, keep=Keep(Index.CLIENT, 1))
+            state.put(TOKEN, entry, NOW, keep=Keep(Index.CLIENT, 1))
         assert state.get(ADDRESS, address.key, NOW) == address
         assert state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW) == [newest, nobody, foreign]
 
     def test_entry_without_a_value_is_not_limited(self, state: State) -> None:
         """What has no subject is not among the newest of any subject."""
         for _ in range(3):
-            state.put(TOKEN, an_entry(subject=None), keep=Keep(Index.SUBJECT, 1))
+            state.put(TOKEN, an_entry(subject=None), NOW, keep=Keep(Index.SUBJECT, 1))
         assert len(state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW)) == 3
+
+    @pytest.mark.parametrize("index", [Index.SUBJECT, Index.CLIENT, Index.FAMILY])
+    def test_expired_entries_take_nobodys_place(self, state: State, index: Index) -> None:
+        """Newer ones that have died do not push out an older one that lives."""
+        old, new = an_entry(), an_entry()
+        state.put(TOKEN, old, NOW, keep=Keep(index, 3))
+        for _ in range(2):
+            state.put(TOKEN, an_entry(expires_at=NOW + 1), NOW, keep=Keep(index, 3))
+        for _ in range(3):
+            state.put(TOKEN, an_entry(client_id="other", subject="other", family=None, expires_at=NOW + 1), NOW)
+        state.put(TOKEN, new, NOW + 1, keep=Keep(index, 3))
+        assert state.find(TOKEN, index, value_of(old, index), EVERYTHING, NOW + 1) == [new, old]
+        more = [an_entry() for _ in range(2)]
+        for entry in more:
+            state.put(TOKEN, entry, NOW + 1, keep=Keep(index, 3))
+        assert state.find(TOKEN, index, value_of(old, index), EVERYTHING, NOW + 1) == [*more[::-1], new]
+
+    def test_limit_leaves_the_dead_of_others_alone(self, state: State) -> None:
+        """A taken entry that has expired, of another client or kind, is for the purge."""
+        dead = [(TOKEN, an_entry(client_id="other", expires_at=NOW)), (ADDRESS, an_entry(expires_at=NOW))]
+        for kind, entry in dead:
+            state.put(kind, entry, NOW)
+        for _ in range(2):
+            state.put(TOKEN, an_entry(), NOW, keep=Keep(Index.CLIENT, 1))
+        assert [state.get(kind, entry.key, NOW - 1) for kind, entry in dead] == [entry for _, entry in dead]
 
     def test_replaced_entry_counts_once(self, state: State) -> None:
         """Putting the same key again pushes nobody out."""
         other, entry = an_entry(), an_entry()
-        state.put(TOKEN, other, keep=Keep(Index.CLIENT, 2))
+        state.put(TOKEN, other, NOW, keep=Keep(Index.CLIENT, 2))
         for _ in range(3):
-            state.put(TOKEN, entry, keep=Keep(Index.CLIENT, 2))
+            state.put(TOKEN, entry, NOW, keep=Keep(Index.CLIENT, 2))
         assert state.find(TOKEN, Index.CLIENT, "client", EVERYTHING, NOW) == [entry, other]
 
 
@@ -181,14 +206,14 @@ class TestTaking:
     def test_only_the_first_take_redeems(self, state: State) -> None:
         """Each later one gets the entry too, marked as a replay."""
         entry = an_entry()
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         taken = [state.take(TOKEN, entry.key, "client", NOW) for _ in range(3)]
         assert taken == [Taken(entry, True), Taken(entry, False), Taken(entry, False)]
 
     def test_replay_is_recognised_until_the_entry_expires(self, state: State) -> None:
         """A purge before that leaves the mark; one after it forgets everything."""
         entry = an_entry(expires_at=NOW + 60)
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         state.take(TOKEN, entry.key, "client", NOW)
         state.purge(NOW + 59, 100)
         assert state.take(TOKEN, entry.key, "client", NOW + 59) == Taken(entry, False)
@@ -202,7 +227,7 @@ class TestTaking:
     def test_wrong_client_uses_nothing_up(self, state: State, owner: str | None, other: str | None) -> None:
         """It learns nothing, and the right one can still redeem."""
         entry = an_entry(client_id=owner)
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         assert state.take(TOKEN, entry.key, other, NOW) is None
         assert state.take(TOKEN, entry.key, owner, NOW) == Taken(entry, True)
         assert state.take(TOKEN, entry.key, other, NOW) is None
@@ -210,24 +235,24 @@ class TestTaking:
     def test_unknown_or_other_kind_cannot_be_taken(self, state: State) -> None:
         """There is nothing to redeem."""
         entry = an_entry()
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         assert state.take(TOKEN, os.urandom(32), "client", NOW) is None
         assert state.take(ADDRESS, entry.key, "client", NOW) is None
 
     def test_taken_entry_is_out_of_sight(self, state: State) -> None:
         """get, find and swap treat it as gone."""
         entry = an_entry()
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         state.take(TOKEN, entry.key, "client", NOW)
         assert state.get(TOKEN, entry.key, NOW) is None
         assert state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW) == []
-        assert not state.swap(TOKEN, entry, replace(entry, data=b"new"))
+        assert not state.swap(TOKEN, entry, replace(entry, data=b"new"), NOW)
 
     def test_revoked_entry_cannot_be_taken(self, state: State) -> None:
         """Revocation reaches entries that are taken and those that are not."""
         fresh, used = an_entry(), an_entry()
         for entry in (fresh, used):
-            state.put(TOKEN, entry)
+            state.put(TOKEN, entry, NOW)
         state.take(TOKEN, used.key, "client", NOW)
         state.revoke(Index.CLIENT, "client")
         assert [state.take(TOKEN, entry.key, "client", NOW) for entry in (fresh, used)] == [None, None]
@@ -240,8 +265,8 @@ class TestSwapping:
         """Data, expiry and indexes are the new entry's."""
         old = an_entry()
         new = an_entry(old.key, data=b"new", expires_at=NOW + 600, client_id="other", subject=None)
-        state.put(TOKEN, old)
-        assert state.swap(TOKEN, old, new)
+        state.put(TOKEN, old, NOW)
+        assert state.swap(TOKEN, old, new, NOW)
         assert state.get(TOKEN, old.key, NOW + 60) == new
         assert state.find(TOKEN, Index.CLIENT, "other", EVERYTHING, NOW) == [new]
         assert state.find(TOKEN, Index.CLIENT, "client", EVERYTHING, NOW) == []
@@ -251,33 +276,42 @@ class TestSwapping:
         """Who has not seen the latest change must not undo it."""
         first = an_entry(data=b"first")
         second, third = replace(first, data=b"second"), replace(first, data=b"third")
-        state.put(TOKEN, first)
-        assert state.swap(TOKEN, first, second)
-        assert not state.swap(TOKEN, first, third)
+        state.put(TOKEN, first, NOW)
+        assert state.swap(TOKEN, first, second, NOW)
+        assert not state.swap(TOKEN, first, third, NOW)
         assert state.get(TOKEN, first.key, NOW) == second
 
     def test_swap_does_not_bring_back_the_dead(self, state: State) -> None:
         """An entry that was revoked meanwhile, or never was, stays away."""
         entry = an_entry()
-        assert not state.swap(TOKEN, entry, replace(entry, data=b"new"))
-        state.put(TOKEN, entry)
+        assert not state.swap(TOKEN, entry, replace(entry, data=b"new"), NOW)
+        state.put(TOKEN, entry, NOW)
         state.revoke(Index.KEY, entry.key.hex())
-        assert not state.swap(TOKEN, entry, replace(entry, data=b"new"))
+        assert not state.swap(TOKEN, entry, replace(entry, data=b"new"), NOW)
         assert state.get(TOKEN, entry.key, NOW) is None
         assert state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW) == []
+
+    def test_swap_leaves_the_expired_dead(self, state: State) -> None:
+        """It is dead from the second of its expiry, purged or not."""
+        entry = an_entry(expires_at=NOW + 60)
+        longer = replace(entry, data=b"new", expires_at=NOW + 600)
+        state.put(TOKEN, entry, NOW)
+        assert not state.swap(TOKEN, entry, longer, NOW + 60)
+        assert state.get(TOKEN, entry.key, NOW + 60) is None
+        assert state.swap(TOKEN, entry, longer, NOW + 59)
 
     def test_swap_is_of_one_kind(self, state: State) -> None:
         """An entry of another kind with the same key and data is not it."""
         entry = an_entry()
-        state.put(TOKEN, entry)
-        assert not state.swap(ADDRESS, entry, replace(entry, data=b"new"))
+        state.put(TOKEN, entry, NOW)
+        assert not state.swap(ADDRESS, entry, replace(entry, data=b"new"), NOW)
         assert state.get(TOKEN, entry.key, NOW) == entry
 
     def test_swapped_entry_keeps_its_place(self, state: State) -> None:
         """A change does not make an entry the newest."""
         newer, older = put_many(state, 2)
         changed = replace(older, data=b"changed")
-        state.swap(TOKEN, older, changed)
+        state.swap(TOKEN, older, changed, NOW)
         for index, value in ((Index.ALL, ""), (Index.CLIENT, "client")):
             assert state.find(TOKEN, index, value, EVERYTHING, NOW) == [newer, changed]
 
@@ -340,13 +374,19 @@ class TestFinding:
         pages = [state.find(TOKEN, Index.CLIENT, "client", Page(60, offset), NOW) for offset in range(0, 300, 60)]
         assert [entry for page in pages for entry in page] == entries
 
+    def test_far_pages_of_long_lists_are_exact(self, state: State) -> None:
+        """Also where what is skipped is more than a store reads at once."""
+        entries = put_many(state, 2300)
+        for offset in (0, 990, 1000, 1001, 2200, 2300):
+            assert state.find(TOKEN, Index.ALL, "", Page(150, offset), NOW) == entries[offset : offset + 150]
+
     def test_keys_are_found_by_a_prefix_of_any_length(self, state: State) -> None:
         """Even and odd numbers of hex digits, none and all of them."""
         names = ("ab12", "ab13", "ab20", "ac00", "ff00", "0000")
         entries = {name: an_entry(bytes.fromhex(name.ljust(64, name[-1]))) for name in names}
         for entry in entries.values():
-            state.put(TOKEN, entry)
-            state.put(ADDRESS, entry)
+            state.put(TOKEN, entry, NOW)
+            state.put(ADDRESS, entry, NOW)
 
         def found(prefix: str) -> list[Entry]:
             return list(state.find(TOKEN, Index.KEY, prefix, EVERYTHING, NOW))
@@ -366,7 +406,7 @@ class TestFinding:
         entries = put_many(state, 3)
         expired, taken, last = an_entry(expires_at=NOW), an_entry(), an_entry()
         for entry in (expired, taken, last):
-            state.put(TOKEN, entry)
+            state.put(TOKEN, entry, NOW)
         state.take(TOKEN, taken.key, "client", NOW)
         for index, value in ((Index.ALL, ""), (Index.CLIENT, "client"), (Index.KEY, "")):
             assert state.find(TOKEN, index, value, Page(2, 1), NOW) == entries[:2]
@@ -382,15 +422,59 @@ class TestFinding:
     def test_other_kinds_are_not_found(self, state: State) -> None:
         """Each kind is a list of its own."""
         token, address = an_entry(), an_entry()
-        state.put(TOKEN, token)
-        state.put(ADDRESS, address)
+        state.put(TOKEN, token, NOW)
+        state.put(ADDRESS, address, NOW)
         for index, value in ((Index.ALL, ""), (Index.SUBJECT, "subject"), (Index.KEY, "")):
             assert state.find(TOKEN, index, value, EVERYTHING, NOW) == [token]
             assert state.find(ADDRESS, index, value, EVERYTHING, NOW) == [address]
 
 
+class TestEach:
+    """each."""
+
+    def test_every_living_entry_of_the_kind_comes_newest_first(self, state: State) -> None:
+        """Those that are taken, expired or of another kind stay out, over several batches of the store."""
+        entries = put_many(state, 2100)
+        taken = an_entry()
+        for kind, entry in ((TOKEN, taken), (TOKEN, an_entry(expires_at=NOW)), (ADDRESS, an_entry())):
+            state.put(kind, entry, NOW)
+        state.take(TOKEN, taken.key, "client", NOW)
+        assert list(state.each(TOKEN, NOW)) == entries
+
+    def test_entries_that_come_and_go_hide_nobody(self, state: State) -> None:
+        """Of many that live from beginning to end each is seen once, while others are added and deleted."""
+        entries = put_many(state, 2500, client_id="lasting")
+        doomed = put_many(state, 600, client_id="doomed")
+        seen = []
+        for number, entry in enumerate(state.each(TOKEN, NOW)):
+            seen.append(entry)
+            if number == 10:
+                state.revoke(Index.CLIENT, "doomed")
+                put_many(state, 300, client_id="newcomer")
+        assert [entry for entry in seen if entry.client_id == "lasting"] == entries
+        assert len(seen) == len({entry.key for entry in seen}) <= len(entries) + len(doomed)
+
+    def test_nothing_is_nothing(self, state: State) -> None:
+        """An empty store has an end."""
+        assert list(state.each(TOKEN, NOW)) == []
+
+
 class TestRevoking:
     """revoke."""
+
+    @pytest.mark.parametrize("index", [*BY, Index.ALL])
+    def test_one_kind_can_be_spared(self, state: State, index: Index) -> None:
+        """Of one key, client, … only the entries of the kind that is named die, and only they are counted."""
+        token, address = an_entry(), an_entry()
+        if index is Index.KEY:
+            address = replace(address, key=token.key)
+        for kind, entry in ((ADDRESS, address), (TOKEN, token)):
+            state.put(kind, entry, NOW)
+        assert state.revoke(index, value_of(token, index), TOKEN) == 1
+        assert state.get(TOKEN, token.key, NOW) is None
+        assert state.find(ADDRESS, Index.ALL, "", EVERYTHING, NOW) == [address]
+        assert state.revoke(index, value_of(token, index), TOKEN) == 0
+        assert state.revoke(index, value_of(token, index), ADDRESS) == 1
 
     @pytest.mark.parametrize("index", BY)
     def test_everything_under_a_value_dies(self, state: State, index: Index) -> None:
@@ -401,7 +485,7 @@ class TestRevoking:
         other = an_entry(client_id="other", subject="other", family=b"o" * 32)
         bare = an_entry(client_id=None, subject=None, family=None)
         for kind, entry in ((TOKEN, first), (ADDRESS, second), (TOKEN, other), (TOKEN, bare)):
-            state.put(kind, entry)
+            state.put(kind, entry, NOW)
         assert state.revoke(index, value_of(first, index)) == 2
         assert state.get(TOKEN, first.key, NOW) is None
         assert state.get(ADDRESS, second.key, NOW) is None
@@ -412,17 +496,19 @@ class TestRevoking:
     def test_all_dies(self, state: State) -> None:
         """Index.ALL spares no kind."""
         entries = put_many(state, 3)
-        state.put(ADDRESS, an_entry())
+        state.put(ADDRESS, an_entry(), NOW)
         assert state.revoke(Index.ALL, "") == 4
         assert state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW) == []
         assert state.get(TOKEN, entries[0].key, NOW) is None
 
     def test_many_die_at_once(self, state: State) -> None:
-        """A client with more entries than a store deletes in one go has none left."""
+        """Clients with more entries than a store deletes in one go have none left."""
         put_many(state, 1100)
         other = an_entry(client_id="other")
-        state.put(TOKEN, other)
+        state.put(TOKEN, other, NOW)
+        put_many(state, 1100, client_id="third")
         assert state.revoke(Index.CLIENT, "client") == 1100
+        assert state.revoke(Index.CLIENT, "third", TOKEN) == 1100
         assert state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW) == [other]
 
     @pytest.mark.parametrize("length", [0, 1, 2, 63])
@@ -436,7 +522,7 @@ class TestRevoking:
         """Revocation ends an entry, not its key."""
         (entry,) = put_many(state, 1)
         state.revoke(Index.FAMILY, value_of(entry, Index.FAMILY))
-        state.put(TOKEN, entry)
+        state.put(TOKEN, entry, NOW)
         assert state.find(TOKEN, Index.FAMILY, value_of(entry, Index.FAMILY), EVERYTHING, NOW) == [entry]
 
 
@@ -532,7 +618,7 @@ class TestPurging:
         """Entries, once-only values and full buckets are counted; the living stay as they were."""
         living, for_ever, dead = an_entry(expires_at=NOW + 61), an_entry(expires_at=None), an_entry(expires_at=NOW + 60)
         for entry in (living, for_ever, dead):
-            state.put(TOKEN, entry)
+            state.put(TOKEN, entry, NOW)
         state.spend([OnceKey(b"dead", NOW + 60), OnceKey(b"living", NOW + 61)], NOW)
         state.draw("full", 1, Rate(5, 60), NOW)
         state.draw("not full", 1, Rate(1, 61), NOW)
