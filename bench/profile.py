@@ -169,7 +169,7 @@ class Bench:
         server, known = self.server, self.server.clients.find(client.client_id)
         return [
             ("authenticate the client", lambda: authenticate(request, server)),
-            ("… throttle: one SELECT", lambda: server.throttles.check_client(client.client_id, request.address)),
+            ("… throttle", lambda: server.throttles.check_client(client.client_id, request.address)),
             ("… client from the cache", lambda: server.records.clients.get(client.client_id)),
             ("… compare the secret", lambda: server.clients.secret_matches(known, client.secret)),
         ]
