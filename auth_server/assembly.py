@@ -71,8 +71,11 @@ class Stores:
 
 def stores(settings: Settings) -> Stores:
     """Return the stores that the settings name; the folder of embedded ones is made, with mode 0700."""
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings.home.chmod(0o700)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings.home.chmod(0o700)
+    except OSError as error:
+        raise AuthServerError(f"HOME {settings.home} cannot be used: {error.strerror}; set AUTH_SERVER_HOME") from None
     state = None if settings.redis_url else engines.create(f"sqlite:///{settings.home / STATE_FILE}")
     return Stores(engines.create(settings.database), state)
 
@@ -105,10 +108,14 @@ def assemble(
     grants = {grant.grant_type: grant for feature in features for grant in feature.grants}
     methods = [method for feature in features for method in feature.client_auth]
     tokens = Tokens(records, state, keyring, clock, random)
-    passwords = passwords or Passwords()
+    passwords = passwords or Passwords(threads=settings.threads)
     users = Users(records, tokens, passwords, clock, random)
     throttles = Throttles(
-        state, clock, Rate(settings.login_burst, settings.login_refill), Rate(settings.auth_burst, settings.auth_refill)
+        state,
+        audit,
+        clock,
+        Rate(settings.login_burst, settings.login_refill),
+        Rate(settings.auth_burst, settings.auth_refill),
     )
     auth_methods = tuple(method.method for method in methods)
     registrable = tuple(grant.grant_type for grant in grants.values() if grant.registrable)

@@ -95,7 +95,7 @@ def hints(server: Server) -> Iterator[str]:
     issuer = server.issuer
     admin = server.records.users.by_name(server.settings.admin_user)
     if admin is not None and admin.must_change_password and admin.login_at is None:
-        yield f"Nobody has signed in as {admin.name} yet; if the password is lost: auth-server users passwd {admin.name}"
+        yield f"Nobody has signed in as {admin.name} yet. A lost password: auth-server users passwd {admin.name}"
     yield "Go on with:"
     yield "  auth-server clients add --name NAME --scope metrics    a client and its secret"
     yield "  auth-server users passwd admin                         a new password"

@@ -64,6 +64,7 @@ def run(
     if migrate:
         stores.upgrade()
     server = assembly.assemble(loaded, stores, **injected)
+    server.state.check()
     made = first_start.prepare(server, quickstart=quickstart)
     application = assembly.application(server, stores, lane=lane)
     web_servers.calm_children()
@@ -90,6 +91,10 @@ def check_port(host: str, port: int) -> None:
         AuthServerError: it is not.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.getaddrinfo(host, port, family)
+    except OSError as error:
+        raise AuthServerError(f"HOST {host} is no address of this machine: {error.strerror}; try 127.0.0.1") from None
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

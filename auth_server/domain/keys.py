@@ -24,6 +24,7 @@ from auth_server.errors import Conflict, InvalidInput, NotFound, Unavailable
 from auth_server.store.records import Records, StoredKey
 
 RSA_BITS = 2048
+SAME = 2  # seconds in which several rotations at once are one (S-121)
 _CURVES = {"ES256": ("P-256", 32, hashes.SHA256()), "ES384": ("P-384", 48, hashes.SHA384())}
 _CURVES["ES512"] = ("P-521", 66, hashes.SHA512())
 _HASHES = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
@@ -202,6 +203,8 @@ class Keyring:
     def rotate(self, alg: str | None = None, *, now: bool = False) -> Sequence[StoredKey]:
         """Let the next key take over, at once or as soon as every cache knows it.
 
+        Of several that ask at the same time to rotate at once, one does; the others are told of the same key.
+
         Args:
             alg: one algorithm; None means all that have keys.
             now: do not wait until the next key has been published for the JWKS's max-age.
@@ -219,7 +222,10 @@ class Keyring:
             algorithms = self._named(alg, keys)
             keys = self._filled(self._advanced(keys), algorithms)
             waiting.clear()  # an edit may be tried again
-            waiting.update(key.kid for key in keys if key.status == "next" and key.alg in algorithms)
+            done = self._just_rotated(keys) if now else frozenset()
+            for key in keys:
+                if key.alg in algorithms and key.status == ("active" if key.alg in done else "next"):
+                    waiting.add(key.kid)
             begun = [self._scheduled(key, moment, now) if key.kid in waiting else key for key in keys]
             return self._filled(self._advanced(begun), algorithms)
 
@@ -300,6 +306,11 @@ class Keyring:
         if not found:
             raise InvalidInput("alg", f"{alg} is not among SIGNING_ALGS; choose {', '.join(held)}")
         return found[:1]
+
+    def _just_rotated(self, keys: Sequence[StoredKey]) -> frozenset[str]:
+        """The algorithms whose keys changed places a moment ago."""
+        since = self._clock() + self._policy.overlap - SAME
+        return frozenset(key.alg for key in keys if key.status == "retiring" and (key.retires_at or 0) > since)
 
     def _edit(self, function: Callable[[Sequence[StoredKey]], Sequence[StoredKey]]) -> Sequence[StoredKey]:
         """Change the keys under the store's lock, and note what became of each."""

@@ -42,7 +42,10 @@ class Sealing:
         try:
             return self._cipher.decrypt(sealed[:12], sealed[12:], purpose.encode())
         except (InvalidTag, ValueError):
-            raise SealBroken(f"the key-encryption key does not fit what is stored ({purpose})") from None
+            raise SealBroken(
+                f"the key-encryption key does not fit what is stored ({purpose});"
+                " put the right file back into KEYS_DIR, or set AUTH_SERVER_KEY_ENCRYPTION_KEY"
+            ) from None
 
 
 def read_key(given: str | None, folder: Path, random: Random, *, may_create: bool) -> bytes:

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from auth_server.http.endpoints import every_endpoint
 from auth_server.http.errors import HttpError, render
 from auth_server.http.exchange import Exchange
+from auth_server.http.incoming import PROBES
 from auth_server.http.lane import Application, Lane
 from auth_server.logs import AccessLog
 from auth_server.protocol.feature import Endpoint, Operation, Surface
@@ -22,7 +23,6 @@ from auth_server.protocol.server import Server
 from auth_server.store.tables import metadata
 
 WELL_KNOWN = "/.well-known/"
-PROBES = ("/livez", "/readyz")
 
 
 class Database(SQLAlchemy):

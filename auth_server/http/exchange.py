@@ -8,6 +8,7 @@ from typing import Any
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.http import headers, incoming
 from auth_server.http.errors import Bug, render, status_of
+from auth_server.http.peer import peer_address
 from auth_server.logs import AccessLog
 from auth_server.protocol.feature import Cors, Endpoint, Operation
 from auth_server.protocol.messages import Headers, Request, Response
@@ -101,6 +102,6 @@ class Exchange:
         seconds = time.perf_counter() - started
         counted = method if method in METHODS else "other"  # nobody makes labels of their own (S-154)
         self.server.metrics.answered(path, counted, response.status, seconds)
-        address = incoming.peer_address(environ, self.server.settings.proxies)
+        address = peer_address(environ, self.server.settings.proxies)
         self._access.write(method, path, response.status, seconds, address, actor)
         return response

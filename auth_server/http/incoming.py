@@ -1,8 +1,6 @@
-"""Reading a request: sizes, types, duplicates, and who the peer is. The same for the lane and for Flask."""
+"""Reading a request: sizes, types, duplicates. The same for the lane and for Flask."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,12 +8,14 @@ import orjson
 
 from auth_server.errors import InvalidInput
 from auth_server.http.errors import HttpError
+from auth_server.http.peer import came_by_http, peer_address
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Body, Endpoint, Operation, Surface
 from auth_server.protocol.messages import Request
-from auth_server.settings import Network, Settings
+from auth_server.settings import Settings
 
 MAX_FIELDS = 100
+PROBES = ("/livez", "/readyz")  # asked by those who run the server, not through its public address
 MAY_REPEAT = frozenset(("resource", "audience"))  # RFC 8707 §2, RFC 8693 §2.1
 _FORM, _MULTIPART, _JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
 
@@ -30,13 +30,15 @@ def read(
     """Return the request as protocol code takes it.
 
     Raises:
-        HttpError: 413 or 415.
+        HttpError: 413 or 415; 400 where https belongs and a proxy says that it was not.
         InvalidRequest: a query string where none belongs, a repeated or unreadable parameter.
         InvalidInput: a body that is no JSON object.
     """
     request = Request(
         environ, environ["REQUEST_METHOD"], endpoint.path, peer_address(environ, settings.proxies), arguments=arguments
     )
+    if settings.is_https and came_by_http(environ, settings.proxies) and endpoint.path not in PROBES:
+        raise HttpError(400, "Use https")  # S-149
     query = environ.get("QUERY_STRING", "")
     if operation.query:
         request.query = _query(query, operation)
@@ -228,71 +230,3 @@ def _query(text: str, operation: Operation) -> dict[str, str]:
     if len(dict(known)) != len(known) or any("\0" in value for _, value in known):
         raise InvalidInput("query", "names a parameter twice, or holds a null character")
     return dict(known)
-
-
-def peer_address(environ: Mapping[str, Any], proxies: Sequence[Network]) -> str:
-    """Return the address of whoever asks: the peer's, or behind trusted proxies the right-most other one (S-144)."""
-    peer: str = environ.get("REMOTE_ADDR") or "0.0.0.0"
-    if peer.startswith("::ffff:"):  # IPv4 on a socket for both
-        peer = _plain_address(peer) or peer
-    if not proxies or not _is_trusted(peer, tuple(proxies)):
-        return peer
-    trails = [trail for trail in (_forwarded(environ), _x_forwarded_for(environ)) if trail]
-    said = {_nearest_stranger(trail, peer, tuple(proxies)) for trail in trails}
-    # A proxy writes one of the two headers and may let the other pass as the client sent it: if they differ, neither.
-    return said.pop() if len(said) == 1 else peer
-
-
-def _nearest_stranger(trail: Sequence[str], peer: str, proxies: tuple[Network, ...]) -> str:
-    """The right-most address of a trail that is not a trusted proxy's; what is left of something unreadable is not."""
-    for hop in reversed(trail):
-        address = _plain_address(hop)
-        if address is None:
-            break
-        if not _is_trusted(address, proxies):
-            return address
-        peer = address
-    return peer
-
-
-def is_forwarded(environ: Mapping[str, Any]) -> bool:
-    """Tell whether a request came through a proxy, by any header that says so."""
-    return any(name in ("HTTP_FORWARDED", "HTTP_VIA") or name.startswith("HTTP_X_FORWARDED") for name in environ)
-
-
-def _x_forwarded_for(environ: Mapping[str, Any]) -> list[str]:
-    return [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
-
-
-def _forwarded(environ: Mapping[str, Any]) -> list[str]:
-    """The addresses of RFC 7239's header, left to right; empty text for an element that names none."""
-    if "HTTP_FORWARDED" not in environ:
-        return []
-    hops = []
-    for element in environ["HTTP_FORWARDED"].split(","):
-        pairs = dict(pair.strip().lower().partition("=")[::2] for pair in element.split(";") if "=" in pair)
-        hops.append(pairs.get("for", "").strip('"'))
-    return hops
-
-
-@lru_cache(4096)
-def _plain_address(text: str) -> str | None:
-    """An address without port and brackets; None for anything that is none."""
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        parsed = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
-
-
-@lru_cache(4096)
-def _is_trusted(address: str, proxies: tuple[Network, ...]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed.version == network.version and parsed in network for network in proxies)

@@ -1,7 +1,7 @@
 """Endpoints for those who run the server: liveness, readiness, metrics."""
 
 from auth_server.errors import Forbidden, Unavailable
-from auth_server.http.incoming import is_forwarded
+from auth_server.http.peer import is_forwarded
 from auth_server.protocol import bearer
 from auth_server.protocol.feature import Endpoint, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response

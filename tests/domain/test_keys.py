@@ -126,6 +126,19 @@ def test_many_that_rotate_at_once_make_one_new_key(ring: Ring) -> None:
     assert [len(ring.kids(status)) for status in ("next", "active", "retiring")] == [1, 1, 1]
 
 
+@proves("S-121")
+def test_rotations_at_once_at_the_same_moment_are_one(ring: Ring) -> None:
+    """Four replicas ask; one new key signs, the others are told of it."""
+    following = ring.kids("next")[0]
+    rings = [ring.another() for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda keyring: keyring.rotate("ES256", now=True), rings))
+    assert [[key.kid for key in keys] for keys in told] == [[following]] * 4
+    assert len(ring.kids("retiring")) == 1
+    ring.clock.advance(2)
+    assert [key.kid for key in ring.keyring.rotate("ES256", now=True)] != [following]
+
+
 @proves("S-122")
 def test_a_removed_key_verifies_nothing_and_the_next_takes_over(ring: Ring) -> None:
     """At once, in every process."""
