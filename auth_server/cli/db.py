@@ -182,11 +182,12 @@ def _candidate(file: Path, loaded: "Settings") -> Iterator[tuple["Server", "Stor
 def _check_is_backup(file: Path, stores: "Stores") -> None:
     from auth_server.store import schema
 
-    version = schema.version(stores.records, schema.RECORDS)
-    if version is None:
+    if schema.version(stores.records, schema.RECORDS) is None:
         raise AuthServerError(f"{file} is no backup of this server; name another file")
-    if version > schema.RECORDS.head:
-        raise AuthServerError(f"{file} is of a newer version of this server; restore it with that one")
+    try:
+        stores.are_current()
+    except AuthServerError as error:
+        raise AuthServerError(f"{file} cannot be restored: {error}") from None
 
 
 def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords: bool) -> None:

@@ -1,26 +1,31 @@
 """Engines: connections with the right pragmas and timeouts, retries, and errors in our own words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from auth_server.errors import Conflict, Unavailable
+from auth_server.errors import Conflict, NotFound, Unavailable
 
-BUSY_TIMEOUT = 5000  # milliseconds that a SQLite connection waits for another writer
+TIMEOUT = 5  # seconds: for a connection, a lock, a statement, a place in the pool
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
+# What the drivers call a broken constraint: SQLite by name, PostgreSQL by SQLSTATE.
+_TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505")
+_DANGLING = ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503")
 
 
 def create(url: str) -> Engine:
     """Return an engine for a SQLAlchemy URL (sqlite, postgresql+psycopg); nothing is opened yet."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=16, pool_timeout=5)
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT / 1000, "check_same_thread": False})
+    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": TIMEOUT, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
@@ -33,6 +38,47 @@ def create(url: str) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
     return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    """Three limits, for each may fail alone: the server's own, the kernel's, and ours for a server that is silent."""
+    milliseconds = TIMEOUT * 1000
+    limits: Mapping[str, Any] = {
+        "connect_timeout": TIMEOUT,
+        "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+        "tcp_user_timeout": milliseconds,
+        "keepalives_idle": TIMEOUT,
+        "keepalives_interval": TIMEOUT,
+        "keepalives_count": 3,
+    }
+    ours = {name: value for name, value in limits.items() if name not in url.query}
+    engine = create_engine(
+        url, connect_args=ours, pool_pre_ping=True, pool_size=8, max_overflow=16, pool_timeout=TIMEOUT
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, args: Any, options: Any) -> Any:
+        from auth_server.store.impatient import ImpatientConnection  # loads the driver: only where it is used
+
+        return ImpatientConnection.connect(*args, **options)
+
+    return engine
+
+
+@contextmanager
+def unhurried(connection: Connection) -> Iterator[None]:
+    """Let the statements of a transaction take all the time they need; for migrations."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    for limit in ("statement_timeout", "lock_timeout"):
+        connection.execute(text(f"SET LOCAL {limit} = 0"))
+    driver: Any = connection.connection.driver_connection
+    patience, driver.patience = driver.patience, None
+    try:
+        yield
+    finally:
+        driver.patience = patience
 
 
 @contextmanager
@@ -55,13 +101,19 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         Conflict: a unique value is taken.
+        NotFound: what a record refers to is not there.
         Unavailable: the database does not answer, is read-only or full; nothing was written.
     """
     try:
         with engine.connect().execution_options(**_WRITE) as connection, connection.begin():
             yield connection
     except IntegrityError as error:
-        raise Conflict("that name or identifier is taken") from error
+        constraint = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
+        if constraint in _TAKEN:
+            raise Conflict("that name or identifier is taken") from error
+        if constraint in _DANGLING:
+            raise NotFound("what it belongs to is not there, or not any more") from error
+        raise
     except (DBAPIError, PoolTimeout) as error:
         raise Unavailable(_reason(error)) from error
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
+from auth_server.errors import AuthServerError
 from auth_server.store import tables
-from auth_server.store.engine import lock, reading, writing
+from auth_server.store.engine import lock, reading, unhurried, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -50,8 +51,15 @@ def version(engine: Engine, history: History) -> str | None:
 
 
 def is_current(engine: Engine, history: History) -> bool:
-    """Tell whether the store has the schema of this version; Alembic is not loaded for the question."""
-    return version(engine, history) == history.head
+    """Tell whether the store has the schema of this version; Alembic is not loaded for the question.
+
+    Raises:
+        AuthServerError: it has that of a newer version.
+    """
+    found = version(engine, history)
+    if found is not None and found > history.head:
+        raise AuthServerError(f"the store is of a newer version ({found}); use that version of auth-server")
+    return found == history.head
 
 
 def upgrade(engine: Engine, history: History) -> bool:
@@ -59,12 +67,15 @@ def upgrade(engine: Engine, history: History) -> bool:
 
     Returns:
         Whether anything was done.
+
+    Raises:
+        AuthServerError: the store is of a newer version.
     """
     if is_current(engine, history):
         return False
     from alembic import command
 
-    with writing(engine) as connection:
+    with writing(engine) as connection, unhurried(connection):
         lock(connection, "migrations")
         command.upgrade(_config(connection, history), "head")
     return True

@@ -1,20 +1,21 @@
-"""A TCP proxy before a server, which can keep the server's answers back."""
+"""A TCP proxy before a server on this machine, which can keep the server's answers back."""
 
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 class Proxy:
     """Passes bytes on; while told to hold, only the first few of the server's on each connection.
 
     Args:
-        target: the server's port on this machine.
+        target: the server's port, or its socket file.
     """
 
-    def __init__(self, target: int) -> None:
-        self._target = ("127.0.0.1", target)
+    def __init__(self, target: int | Path) -> None:
+        self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
@@ -44,10 +45,17 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
+                server = self._connect()
                 self._sockets += client, server
                 threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
                 threading.Thread(target=self._pump_answers, args=(server, client), daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self._target, int):
+            return socket.create_connection(("127.0.0.1", self._target))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(self._target))
+        return server
 
     @staticmethod
     def _pump(source: socket.socket, sink: socket.socket) -> None:
@@ -69,8 +77,8 @@ class Proxy:
 
 
 @contextmanager
-def before(target: int) -> Iterator[Proxy]:
-    """A proxy before the server at port *target*."""
+def before(target: int | Path) -> Iterator[Proxy]:
+    """A proxy before the server at *target*, a port or a socket file."""
     proxy = Proxy(target)
     try:
         yield proxy

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from auth_server.errors import AuthServerError
 from auth_server.store import engine, schema
 from auth_server.store.records import Client, User
 from auth_server.store.schema import History
@@ -52,6 +53,18 @@ def test_a_filled_store_keeps_what_it_holds(tmp_path: Path) -> None:
     assert isinstance(client, Client)
     assert client.scope == "metrics"
     assert records.generation() == 1
+
+
+@HISTORIES
+def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path, history: History) -> None:
+    """Neither asking nor upgrading takes it for an old one; the sentence says which version it is of."""
+    store = engine.create(f"sqlite:///{tmp_path}/store.db")
+    schema.upgrade(store, history)
+    with engine.writing(store) as connection:
+        connection.execute(text(f"UPDATE {history.version_table} SET version_num = '0999'"))
+    for act in (schema.is_current, schema.upgrade):
+        with pytest.raises(AuthServerError, match=r"newer version \(0999\); use that version"):
+            act(store, history)
 
 
 def test_replicas_that_start_together_migrate_once(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
