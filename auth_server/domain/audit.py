@@ -42,9 +42,14 @@ class Audit:
                 at=self._clock(),
                 event=event,
                 outcome=outcome[:64],
-                actor=actor[:MAX_TEXT],
-                client_id=client_id[:MAX_TEXT],
+                actor=_storable(actor),
+                client_id=_storable(client_id),
                 address=address,
                 details=details,
             )
         )
+
+
+def _storable(text: str) -> str:
+    """Return what somebody sent as every database takes it: no NUL, no lone surrogate, and not too long."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:MAX_TEXT])

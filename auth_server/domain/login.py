@@ -99,7 +99,6 @@ class Login:
             user = self._records.users.by_name(account) if fits else None
             charge = self._throttles.login(address, account, user.uid if user else None, cost)
         except Throttled:
-            self._audit.record(BY_PASSWORD, "throttled", actor=account, address=address)
             self._metrics.login("throttled")
             raise
         return _Attempt(account, user, address, charge)

@@ -10,6 +10,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from auth_server.errors import InvalidInput, Unavailable
 
 MIN_CHARACTERS, MAX_CHARACTERS, MAX_BYTES = 8, 256, 1024
+THREADS = 4  # of a process, where nothing else is known
 WAIT = 5.0  # seconds that a hash may wait for a free place
 
 
@@ -41,11 +42,19 @@ def check_new(password: str) -> str:
 
 
 class Passwords:
-    """Argon2id with m=19456 KiB, t=2, p=1 (OWASP); at most as many hashes at once as there are cores."""
+    """Argon2id with m=19456 KiB, t=2, p=1 (OWASP); a bounded number of hashes at once.
 
-    def __init__(self, hasher: PasswordHasher | None = None, at_once: int | None = None) -> None:
+    Args:
+        at_once: how many; by default one for each core, but for half of the threads only: the others go on serving.
+        threads: of this process.
+    """
+
+    def __init__(
+        self, hasher: PasswordHasher | None = None, at_once: int | None = None, threads: int | None = None
+    ) -> None:
         self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-        self._places = threading.BoundedSemaphore(at_once or os.cpu_count() or 1)
+        places = at_once or max(1, min(os.cpu_count() or 1, (threads or THREADS) // 2))
+        self._places = threading.BoundedSemaphore(places)
         self._nobody = ""  # a hash that no password fits, so that unknown users cost the same time
 
     def hash(self, password: str) -> str:
@@ -82,6 +91,11 @@ class Passwords:
     def is_outdated(self, stored: str) -> bool:
         """Tell whether a hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(stored)
+
+    def warm(self) -> None:
+        """Make before a fork what the first unknown user would need, who would else take twice the time."""
+        if not self._nobody:
+            self._make_nobody()
 
     def _make_nobody(self) -> str:
         self._nobody = self.hash(os.urandom(16).hex())

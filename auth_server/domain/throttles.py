@@ -8,13 +8,15 @@ from functools import lru_cache
 from hashlib import sha256
 
 from auth_server.clock import Clock
+from auth_server.domain.audit import Audit
 from auth_server.errors import Throttled, Unavailable
-from auth_server.store.state import Entry, Kind, Rate, State
+from auth_server.store.state import Entry, Kind, OnceKey, Rate, State
 
 ACCOUNT = Rate(10, 60)
 CLIENT = Rate(10, 60)
 FAILURES = Rate(100, 30 * 86400)  # wrong passwords of one account in a row, from all addresses
 KNOWN_ADDRESS_TTL = 90 * 86400  # seconds
+QUIET = 600  # seconds in which all refusals of one bucket are one audit event
 
 
 @lru_cache(4096)
@@ -57,12 +59,13 @@ class Throttles:
     """Token buckets for everything that can be guessed.
 
     Args:
+        audit: is told when a bucket is found empty, but not of each refusal: strangers must not fill the store.
         login: of an address, for passwords and codes.
         auth: of an address, for unknown tokens.
     """
 
-    def __init__(self, state: State, clock: Clock, login: Rate, auth: Rate) -> None:
-        self.state, self.clock = state, clock
+    def __init__(self, state: State, audit: Audit, clock: Clock, login: Rate, auth: Rate) -> None:
+        self.state, self._audit, self.clock = state, audit, clock
         self._login, self._auth = login, auth
 
     def login(self, address: str, account: str, uid: str | None, cost: int = 1) -> Charge:
@@ -86,12 +89,14 @@ class Throttles:
             allowance = self.state.draw(name, price, rate, now)
             if not allowance.allowed:
                 charge.give_back()
-                raise Throttled(allowance.retry_after)
+                raise self._refused(name, allowance.retry_after, "login.password", actor=account, address=address)
             charge.drawn.append((name, price, rate))
-        row = self.state.draw(f"failures:{_name(account)}", 0, FAILURES, now)
+        failures = f"failures:{_name(account)}"
+        row = self.state.draw(failures, 0, FAILURES, now)
         if not row.allowed and not known:
             charge.give_back()
-            raise Throttled(min(row.retry_after, 3600))
+            retry_after = min(row.retry_after, 3600)
+            raise self._refused(failures, retry_after, "login.password", actor=account, address=address)
         return charge
 
     def failed_login(self, account: str) -> None:
@@ -113,9 +118,11 @@ class Throttles:
         Raises:
             Throttled: too many wrong secrets of this client from this address.
         """
-        allowance = self.state.draw(f"client:{_name(client_id)}:{network(address)}", 0, CLIENT, self.clock())
+        bucket = f"client:{_name(client_id)}:{network(address)}"
+        allowance = self.state.draw(bucket, 0, CLIENT, self.clock())
         if not allowance.allowed:
-            raise Throttled(allowance.retry_after)
+            event = "client.authenticate"
+            raise self._refused(bucket, allowance.retry_after, event, client_id=client_id, address=address)
 
     def failed_client(self, client_id: str, address: str) -> None:
         """Charge a wrong secret."""
@@ -127,9 +134,21 @@ class Throttles:
         Raises:
             Throttled: too many of them from this address.
         """
-        allowance = self.state.draw(f"auth:{network(address)}", 1, self._auth, self.clock())
+        bucket = f"auth:{network(address)}"
+        allowance = self.state.draw(bucket, 1, self._auth, self.clock())
         if not allowance.allowed:
-            raise Throttled(allowance.retry_after)
+            raise self._refused(bucket, allowance.retry_after, "token.find", address=address)
+
+    def _refused(
+        self, bucket: str, retry_after: int, event: str, *, address: str, actor: str = "", client_id: str = ""
+    ) -> Throttled:
+        """Return the error of an empty bucket; its first refusal in ten minutes is noted, metrics count the others."""
+        now = self.clock()
+        span = now // QUIET
+        first = OnceKey(sha256(f"throttled {bucket} {span}".encode()).digest(), (span + 1) * QUIET)
+        if self.state.spend([first], now) is None:
+            self._audit.record(event, "throttled", actor=actor, client_id=client_id, address=address)
+        return Throttled(retry_after)
 
     @staticmethod
     def _known(uid: str, address: str) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from auth_server.domain.users import Changes
+from auth_server.errors import Unavailable
 from auth_server.store.state import Page
 from tests import proves
 from tests.people import PASSWORD, SESSION, TOKEN, alive, bearer, join, login, signed_in
@@ -139,6 +140,56 @@ def test_unknown_tokens_are_limited_and_valid_ones_served(here: Site):
     codes = [here.http.get(SESSION, headers=bearer(f"{i:048x}")).status_code for i in range(61)]
     assert codes == [401] * 60 + [429]
     assert alive(here, token)
+
+
+def throttlings(here: Site) -> list[tuple[str, str, str, str]]:
+    """What the audit has of throttling: event, actor, client, address; newest first."""
+    events = here.server.records.audit.page(Page(10000))
+    return [(e.event, e.actor, e.client_id, e.address) for e in events if e.outcome == "throttled"]
+
+
+@proves("S-065", "S-155")
+def test_the_first_refusal_is_noted_and_not_the_thousandth(here: Site):
+    """Who has no tries left cannot fill the store."""
+    for i in range(40):
+        login(here, f"guess{i}", "wrong")
+    assert throttlings(here) == [("login.password", "guess10", "", "192.0.2.1")]
+    here.clock.advance(600)
+    for i in range(40):
+        login(here, f"guess{i}", "wrong")
+    assert len(throttlings(here)) == 2
+    for i in range(20):
+        login(here, "jane", "wrong", address=f"203.0.113.{i}")
+    assert throttlings(here)[0] == ("login.password", "jane", "", "203.0.113.10")
+    assert len(throttlings(here)) == 3
+
+
+@proves("S-155")
+def test_throttled_clients_and_tokens_are_noted(here: Site):
+    """Once for each client and address, and once for each address."""
+    for _ in range(15):
+        form = {"grant_type": "client_credentials", "client_id": "c1", "client_secret": "x" * 43}
+        here.http.post(TOKEN, data=form, environ_base={"REMOTE_ADDR": "192.0.2.1"})
+    for i in range(65):
+        here.http.get(SESSION, headers=bearer(f"{i:048x}"), environ_base={"REMOTE_ADDR": "192.0.2.2"})
+    assert throttlings(here) == [
+        ("token.find", "", "", "192.0.2.2"),
+        ("client.authenticate", "", "c1", "192.0.2.1"),
+    ]
+
+
+class Busy(PasswordHasher):
+    """Argon2 whose pool has no place."""
+
+    def verify(self, *arguments: Any) -> Any:
+        raise Unavailable("too many logins at once", retry_after=5)
+
+
+def test_an_overload_costs_nobody_a_try(tmp_path: Path):
+    """Nothing was found out about the password."""
+    here = site(tmp_path, signing_algs=["ES256"], hasher=Busy(1, 8, 1))
+    join(here)
+    assert [login(here).status_code for _ in range(30)] == [503] * 30
 
 
 def test_logins_are_counted_and_noted(here: Site):
