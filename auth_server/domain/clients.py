@@ -20,6 +20,10 @@ MAX_TTL = 2678400
 MAX_TOKENS = 1000000  # of one client, at once
 LOGIN_SCOPE = "openid profile email offline_access"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
+ASSERTION_ALGORITHMS: Mapping[str, tuple[str, ...]] = {
+    "private_key_jwt": ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519"),
+    "client_secret_jwt": ("HS256", "HS384", "HS512"),
+}
 LOOPBACK_HOSTS = ("127.0.0.1", "[::1]", "localhost")
 _FORBIDDEN_SCHEMES = frozenset(("javascript", "data", "vbscript", "file", "blob", "about"))
 MIN_MAC_SECRET = 43  # characters: 256 bits, where the secret is the key of a MAC (OIDC Core §16.19)
@@ -273,6 +277,11 @@ def _check_keys(client: Client) -> None:
         check_jwks(client.jwks)
     if client.token_endpoint_auth_method == "private_key_jwt" and client.jwks is None:
         raise InvalidInput("jwks", "private_key_jwt needs the client's public keys; give --jwks FILE")
+    alg = client.metadata.get("token_endpoint_auth_signing_alg")
+    if alg is not None:
+        every = [name for names in ASSERTION_ALGORITHMS.values() for name in names]
+        possible = ASSERTION_ALGORITHMS.get(client.token_endpoint_auth_method, every)
+        _among("token_endpoint_auth_signing_alg", alg, possible)
     if client.jwks_uri:
         raise InvalidInput("jwks-uri", "keys by URL are not offered yet; give the keys themselves with --jwks FILE")
 

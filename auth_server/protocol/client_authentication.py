@@ -59,6 +59,17 @@ def authenticate_confidential(request: Request, server: Server) -> Caller:
     return caller
 
 
+def spend_once(caller: Caller, server: Server) -> None:
+    """Remember the jti of a client's assertion (RFC 7523 §3).
+
+    Raises:
+        InvalidClient: it was used before, here, at another endpoint or on another replica.
+    """
+    if caller.once and server.state.spend(caller.once, server.clock()) is not None:
+        server.audit.record("client.assertion", "replayed", client_id=caller.client.client_id if caller.client else "")
+        raise InvalidClient()
+
+
 def is_attempted(request: Request) -> bool:
     """Tell whether the request tries to authenticate a client at all."""
     members = ("client_id", "client_secret", "client_assertion", "client_assertion_type")

@@ -67,10 +67,5 @@ class InvalidToken(OAuthError):
     status = 401
 
 
-class InsufficientScope(OAuthError):
-    code = "insufficient_scope"
-    status = 403
-
-
 class PasscodeRequired(AuthServerError):
     """The password is right, and a second factor is asked for (code 32 of PhotoPrism)."""

@@ -4,7 +4,7 @@ from auth_server.domain import scopes
 from auth_server.domain.tokens import Living
 from auth_server.errors import NotAuthenticated
 from auth_server.protocol import bearer
-from auth_server.protocol.client_authentication import authenticate_confidential, is_attempted
+from auth_server.protocol.client_authentication import authenticate_confidential, is_attempted, spend_once
 from auth_server.protocol.errors import InvalidClient, InvalidRequest, InvalidToken
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
@@ -39,8 +39,7 @@ def authenticate(request: Request, server: Server) -> tuple[Client | None, str]:
     if is_attempted(request):
         caller = authenticate_confidential(request, server)
         assert caller.client is not None
-        if caller.once and server.state.spend(caller.once, server.clock()) is not None:
-            raise InvalidClient()
+        spend_once(caller, server)
         return caller.client, caller.client.scope
     try:
         living = bearer.find(request, server)
@@ -116,7 +115,7 @@ _REQUEST = {
 
 
 def _metadata(server: Server) -> dict[str, object]:
-    methods = [method for method in server.auth_methods if method != "none"]
+    methods = [m.method for feature in server.features for m in feature.client_auth if m.confidential]
     return {
         "introspection_endpoint": server.url("/api/v1/oauth/introspect"),
         "introspection_endpoint_auth_methods_supported": methods,

@@ -4,8 +4,8 @@ from auth_server.domain import credentials
 from auth_server.domain.tokens import Token
 from auth_server.errors import Forbidden, NotFound
 from auth_server.protocol import bearer
-from auth_server.protocol.client_authentication import authenticate, is_attempted
-from auth_server.protocol.errors import InvalidClient, InvalidGrant, InvalidRequest
+from auth_server.protocol.client_authentication import authenticate, is_attempted, spend_once
+from auth_server.protocol.errors import InvalidGrant, InvalidRequest
 from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
@@ -41,8 +41,7 @@ def by_client(request: Request, value: str, server: Server) -> Response:
     caller = authenticate(request, server)
     if not value:
         raise InvalidRequest("token is missing")
-    if caller.once and server.state.spend(caller.once, server.clock()) is not None:
-        raise InvalidClient()
+    spend_once(caller, server)
     living = server.tokens.find(value)
     if living is not None:
         if caller.client is None or living.token.client_id != caller.client.client_id:

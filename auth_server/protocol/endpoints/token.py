@@ -1,7 +1,8 @@
 """The token endpoint (RFC 6749 §3.2). It owns the phases that all grants share; a grant fills in its own part."""
 
-from auth_server.protocol.errors import InvalidClient, InvalidRequest, UnsupportedGrantType
-from auth_server.protocol.feature import Authorization, Body, Caller, Cors, Endpoint, Feature, Grant, Operation, Surface
+from auth_server.protocol.client_authentication import spend_once
+from auth_server.protocol.errors import InvalidRequest, UnsupportedGrantType
+from auth_server.protocol.feature import Authorization, Body, Cors, Endpoint, Feature, Grant, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.access_token import Issued, issue
@@ -31,13 +32,6 @@ def select_grant(request: Request, server: Server) -> Grant:
     if grant is None:
         raise UnsupportedGrantType("This server has no such grant_type")
     return grant
-
-
-def spend_once(caller: Caller, server: Server) -> None:
-    """Remember the jti of a client's assertion (RFC 7523 §3); a second use is refused on every replica."""
-    if caller.once and server.state.spend(caller.once, server.clock()) is not None:
-        server.audit.record("client.assertion", "replayed", client_id=caller.client.client_id if caller.client else "")
-        raise InvalidClient()
 
 
 def token_response(issued: Issued, authorization: Authorization) -> Response:

@@ -11,6 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
 from auth_server.domain import credentials
+from auth_server.domain.clients import ASSERTION_ALGORITHMS
 from auth_server.protocol.errors import InvalidClient
 from auth_server.protocol.feature import Caller, ClientAuth, Feature
 from auth_server.protocol.messages import Request
@@ -19,10 +20,6 @@ from auth_server.store.records import Client
 from auth_server.store.state import OnceKey
 
 ASSERTION_TYPE = JWTBearerClientAssertion.CLIENT_ASSERTION_TYPE
-ALGORITHMS = {
-    "private_key_jwt": ["ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519"],
-    "client_secret_jwt": ["HS256", "HS384", "HS512"],
-}
 LEEWAY = 8  # seconds of clock difference for exp
 AHEAD = 60  # seconds that nbf and iat may lie in the future
 MAX_LIFE = 3600  # seconds
@@ -56,9 +53,10 @@ class ClientAssertion(JWTBearerClientAssertion):
 
     def _decoded(self, assertion: str) -> jwt.Token:
         client = self._client
-        algorithms = ALGORITHMS[client.token_endpoint_auth_method]  # joserfc's own choice leaves PS256 and EdDSA out
+        algorithms = list(ASSERTION_ALGORITHMS[client.token_endpoint_auth_method])  # joserfc's leave PS256, EdDSA out
         registered = client.metadata.get("token_endpoint_auth_signing_alg")
-        if registered:
+        if registered is not None:
+            algorithms.remove(registered)  # ValueError if it is not among them: never "none" (S-008)
             algorithms = [registered]
         if client.token_endpoint_auth_method == "private_key_jwt":
             keys = KeySet.import_key_set({"keys": [dict(key) for key in (client.jwks or {})["keys"]]})
@@ -106,39 +104,40 @@ def authenticate(request: Request, server: Server) -> Caller:
         Throttled: too many bad assertions of this client from this address.
     """
     assertion = request.form["client_assertion"]
-    client = _named_client(assertion, request, server)
-    server.throttles.check_client(client.client_id if client else "", request.address)
+    client_id = _claimed(assertion)
+    server.throttles.check_client(client_id, request.address)  # whether there is such a client or not (S-001)
     try:
-        if client is None or not client.enabled or client.token_endpoint_auth_method not in ALGORITHMS:
+        client = server.records.clients.get(client_id) if credentials.CLIENT_ID(client_id) else None
+        if client is None or not client.enabled or client.token_endpoint_auth_method not in ASSERTION_ALGORITHMS:
+            raise InvalidClient()
+        if request.form.get("client_id", client_id) != client_id:
             raise InvalidClient()
         audiences = {server.issuer, server.url("/api/v1/oauth/token"), server.url(request.path)}
         claims = ClientAssertion(server, client, audiences).verified(assertion)
     except InvalidClient:
-        server.throttles.failed_client(client.client_id if client else "", request.address)
+        server.throttles.failed_client(client_id, request.address)
         raise
-    request.actor = client.client_id
-    key = sha256(f"assertion {client.client_id} {claims['jti']}".encode("utf-8", "surrogatepass")).digest()
+    request.actor = client_id
+    key = sha256(f"assertion {client_id} {claims['jti']}".encode("utf-8", "surrogatepass")).digest()
     once = OnceKey(key, int(claims["exp"]) + LEEWAY)
     return Caller(client, method=client.token_endpoint_auth_method, once=(once,))
 
 
-def _named_client(assertion: str, request: Request, server: Server) -> Client | None:
-    """The client that an assertion claims to be from; nothing of it is believed yet."""
+def _claimed(assertion: str) -> str:
+    """Return the client_id that an assertion claims, nothing of which is believed yet; empty if it has none."""
     if len(assertion) > MAX_LENGTH or not credentials.JWT(assertion):
-        return None
+        return ""
     try:
         reader = JWTBearerClientAssertion(validate_jti=False)  # type: ignore[no-untyped-call]
         _, claims = reader.extract_assertion(assertion)
     except (InvalidClientError, JoseError, ValueError, TypeError, RecursionError):
-        return None
+        return ""
     client_id = claims.get("sub")
-    if not isinstance(client_id, str) or request.form.get("client_id", client_id) != client_id:
-        return None
-    return server.records.clients.get(client_id) if credentials.CLIENT_ID(client_id) else None
+    return client_id if isinstance(client_id, str) else ""
 
 
 def _metadata(server: Server) -> dict[str, object]:
-    algorithms = [alg for algs in ALGORITHMS.values() for alg in algs]
+    algorithms = [alg for algs in ASSERTION_ALGORITHMS.values() for alg in algs]
     endpoints = ("token_endpoint", "introspection_endpoint", "revocation_endpoint")
     return {f"{endpoint}_auth_signing_alg_values_supported": algorithms for endpoint in endpoints}
 
@@ -146,6 +145,6 @@ def _metadata(server: Server) -> dict[str, object]:
 FEATURE = Feature(
     name="client_assertion",
     specs=("RFC 7521", "RFC 7523"),
-    client_auth=tuple(ClientAuth(method, ASSERTION_TYPE, authenticate) for method in ALGORITHMS),
+    client_auth=tuple(ClientAuth(method, ASSERTION_TYPE, authenticate) for method in ASSERTION_ALGORITHMS),
     metadata=_metadata,
 )

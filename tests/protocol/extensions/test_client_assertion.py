@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from auth_server.errors import InvalidInput
+from auth_server.protocol.errors import InvalidClient
+from auth_server.protocol.extensions.client_assertion import ClientAssertion
+from auth_server.store.state import Page
 from tests import proves
 from tests.servers.visitors import INTROSPECT, REVOKE, TOKEN, Answer, Visitor
 from tests.signing import EcKey, Sign, base64url, compact, mac, unsigned
@@ -87,6 +91,17 @@ def test_an_assertion_counts_once(visitor: Visitor):
 
 
 @proves("S-005")
+@pytest.mark.parametrize("path", [TOKEN, INTROSPECT, REVOKE])
+def test_a_replay_is_noted(visitor: Visitor, path: str):
+    """Wherever it is tried."""
+    client = Signing(visitor)
+    assertion = client.assertion()
+    assert [client.send(assertion, path).status for _ in range(2)] == [200, 401]
+    events = visitor.server.inside.records.audit.page(Page(20))
+    assert ("client.assertion", "replayed") in [(e.event, e.outcome) for e in events if e.client_id == client.client_id]
+
+
+@proves("S-005")
 def test_of_many_uses_at_once_one_counts(visitor: Visitor):
     """Over both workers exactly one is served."""
     client = Signing(visitor)
@@ -149,6 +164,26 @@ def test_the_registered_algorithm_is_the_only_one(visitor: Visitor):
     assert strict.send(strict.assertion()).told == REFUSED
     fitting = Signing(visitor, metadata={"token_endpoint_auth_signing_alg": "ES256"})
     assert fitting.send(fitting.assertion()).status == 200
+
+
+@proves("S-008", "RFC 7591 §2")
+@pytest.mark.parametrize("alg", ["none", "HS256", "RS384x", "", 1])
+def test_only_an_algorithm_of_the_method_is_registered(visitor: Visitor, alg: object):
+    """`none` and a MAC are no signatures of a private key."""
+    with pytest.raises(InvalidInput, match="token_endpoint_auth_signing_alg"):
+        Signing(visitor, metadata={"token_endpoint_auth_signing_alg": alg})
+
+
+@proves("S-008")
+@pytest.mark.parametrize("alg", ["none", "HS256"])
+def test_an_algorithm_that_slipped_in_is_not_believed(visitor: Visitor, alg: str):
+    """A record with an algorithm of another method: nothing signed like that passes."""
+    server = visitor.server.inside
+    client = Signing(visitor)
+    stored = replace(server.clients.find(client.client_id), metadata={"token_endpoint_auth_signing_alg": alg})
+    for sign in (unsigned, client.key.sign, mac(client.key.public(Encoding.PEM))):
+        with pytest.raises(InvalidClient):
+            ClientAssertion(server, stored, {server.issuer}).verified(client.assertion({"alg": alg}, sign))
 
 
 @proves("S-009", "RFC 7515 §4.1.3")
@@ -229,6 +264,16 @@ def test_bad_assertions_are_throttled(visitor: Visitor):
     form = {**GRANT, "client_assertion_type": TYPE, "client_assertion": client.assertion(sign=unsigned)}
     statuses = [visitor.post(TOKEN, form).status for _ in range(11)]
     assert statuses == [401] * 10 + [429]
+
+
+@proves("S-001")
+def test_throttling_tells_nothing_of_who_is_registered(visitor: Visitor):
+    """An id that nobody has is throttled like one that somebody has, each for itself."""
+    client = Signing(visitor)
+    for sub in (client.client_id, "c" + "0" * 15, "no id at all", "\ud800"):
+        changes = {"sign": mac(b"x" * 43), "iss": sub, "sub": sub}
+        form = {**GRANT, "client_assertion_type": TYPE, "client_assertion": client.assertion(**changes)}
+        assert [visitor.post(TOKEN, form).status for _ in range(11)] == [401] * 10 + [429], sub
 
 
 @proves("S-142", "RFC 8725 §3.5")
