@@ -43,6 +43,7 @@ class Background:
     def tick(self) -> None:
         """Do what is due once."""
         server = self._server
+        server.metrics.flush()
         server.state.sync()
         server.keyring.advance()
         now = server.clock()

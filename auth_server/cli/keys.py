@@ -1,5 +1,6 @@
 """`auth-server keys`: signing keys."""
 
+import json as json_text
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def export(public: bool, json: bool) -> None:
     if not public:
         raise click.UsageError("private keys never leave the store; say --public for the public ones")
     with opened() as server:
-        jwks = server.keyring.jwks()
+        jwks = json_text.loads(server.keyring.jwks())
     print_json(jwks)
 
 

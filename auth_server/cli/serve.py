@@ -56,6 +56,7 @@ def run(
     """
     from auth_server import assembly  # loads the whole server: not for --help
     from auth_server.background import Background
+    from auth_server.http.limits import limited
 
     check_port(loaded.host, loaded.port)
     stores = assembly.stores(loaded)
@@ -67,6 +68,8 @@ def run(
     server.state.check()
     made = first_start.prepare(server, quickstart=quickstart)
     application = assembly.application(server, stores, lane=lane)
+    if loaded.server == "granian":
+        application = limited(application, web_servers.MAX_HEADER_LINE)
     web_servers.calm_children()
     Background(server).start_in_children()
     lines = first_start.shown(made, server.issuer) if made else first_start.hints(server)

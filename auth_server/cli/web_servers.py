@@ -13,7 +13,6 @@ from typing import Any
 
 from auth_server.errors import AuthServerError
 from auth_server.http.lane import Application
-from auth_server.http.limits import limited
 from auth_server.settings import Settings
 
 GUNICORN_THREADS = 4  # docs/decisions/0005: more threads wait for the interpreter, fewer for the store
@@ -151,7 +150,7 @@ def run_granian(application: Application, settings: Settings, ready: Callable[[]
     def load() -> Application:
         for name in [name for name in os.environ if name not in ("PROMETHEUS_MULTIPROC_DIR", "PATH", "TZ")]:
             del os.environ[name]  # Granian copies the environment into that of every request
-        return limited(application, MAX_HEADER_LINE)
+        return application
 
     class Announced(Granian):  # type: ignore[misc,valid-type]
         """Granian's workers open the port each for itself, and nothing tells when."""

@@ -157,6 +157,7 @@ class Keyring:
         self._clock = clock
         self._parsed: dict[str, SigningKey] = {}
         self._published: tuple[Sequence[StoredKey], dict[str, int | None]] = ((), {})
+        self._jwks: tuple[Sequence[StoredKey], int, bytes] = ((), 0, b"")
 
     # ---- hot path
     def signing_key(self, alg: str | None = None) -> SigningKey:
@@ -183,9 +184,16 @@ class Keyring:
         ends = self._published[1].get(kid, 0)
         return ends is None or ends > self._clock()
 
-    def jwks(self) -> dict[str, list[Mapping[str, Any]]]:
-        """Return the public keys that verifiers may meet (RFC 7517 §5)."""
-        return {"keys": [key.public_jwk for key in self._records.keys.all() if self.verifies(key.kid)]}
+    def jwks(self) -> bytes:
+        """Return the public keys that verifiers may meet as a JWK set in JSON (RFC 7517 §5)."""
+        keys, now = self._records.keys.all(), self._clock()
+        known, until, body = self._jwks
+        if known is not keys or until <= now:
+            published = [key for key in keys if self.verifies(key.kid)]
+            body = orjson.dumps({"keys": [key.public_jwk for key in published]})
+            until = min((key.retires_at for key in published if key.retires_at is not None), default=1 << 62)
+            self._jwks = (keys, until, body)
+        return body
 
     # ---- life
     def all(self) -> Sequence[StoredKey]:

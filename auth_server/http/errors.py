@@ -19,7 +19,7 @@ from auth_server.errors import (
     Unavailable,
 )
 from auth_server.protocol.bearer import TokensDiffer
-from auth_server.protocol.errors import InvalidClient, InvalidGrant, InvalidToken, OAuthError, PasscodeRequired
+from auth_server.protocol.errors import InvalidClient, InvalidGrant, InvalidToken, OAuthError
 from auth_server.protocol.feature import Surface
 from auth_server.protocol.messages import Headers, Response, json_response
 
@@ -52,8 +52,6 @@ def render(error: AuthServerError, surface: Surface) -> Response:
     if isinstance(error, Throttled):
         body = {"error": "rate limit exceeded", "code": 429}
         return json_response(body, 429, (("Retry-After", str(error.retry_after)),))
-    if isinstance(error, PasscodeRequired):
-        return json_response({"error": "passcode required", "code": 32, "message": "Enter verification code"}, 401)
     if isinstance(error, TokensDiffer):
         return json_response({"code": 400, "error": "Unable to do that"}, 400)
     return _RENDERERS[surface](error)
@@ -75,6 +73,8 @@ _STATUS: Mapping[type[AuthServerError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    Throttled: 429,
+    TokensDiffer: 400,
     Unavailable: 503,
 }
 _CODES = {401: "invalid_token", 403: "access_denied", 503: "temporarily_unavailable", 500: "server_error"}

@@ -54,7 +54,7 @@ class Exchange:
                 extra = headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
             except Unavailable as error:  # nobody knows whose page asks
                 response = self._failed(error, endpoint)
-        return self.finish(environ, endpoint, response, started, request.actor if request else "", extra)
+        return self.finish(environ, endpoint, response, started, request, extra)
 
     def _failed(self, error: Exception, endpoint: Endpoint) -> Response:
         """Return the answer to an error; of a bug the log has it all and the answer nothing (S-151)."""
@@ -89,7 +89,7 @@ class Exchange:
         endpoint: Endpoint | None,
         response: Response,
         started: float,
-        actor: str = "",
+        request: Request | None = None,
         extra: Headers = (),
     ) -> Response:
         """Add the headers that every answer has, count and log."""
@@ -102,6 +102,9 @@ class Exchange:
         seconds = time.perf_counter() - started
         counted = method if method in METHODS else "other"  # nobody makes labels of their own (S-154)
         self.server.metrics.answered(path, counted, response.status, seconds)
-        address = peer_address(environ, self.server.settings.proxies)
+        if request is None:
+            address, actor = peer_address(environ, self.server.settings.proxies), ""
+        else:
+            address, actor = request.address, request.actor
         self._access.write(method, path, response.status, seconds, address, actor)
         return response

@@ -18,9 +18,10 @@ def limited(application: Application, longest: int) -> Application:
     """Return an application that refuses header values, paths and query strings of more than *longest* characters."""
 
     def guarded(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        if any([len(value) > longest for value in environ.values() if value.__class__ is str]):
-            start_response("431 Request Header Fields Too Large", _HEADERS)
-            return [_TEXT]
+        for value in environ.values():  # on every request: a plain loop is the fastest
+            if value.__class__ is str and len(value) > longest:
+                start_response("431 Request Header Fields Too Large", _HEADERS)
+                return [_TEXT]
         return application(environ, start_response)
 
     return guarded

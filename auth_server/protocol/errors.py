@@ -65,7 +65,3 @@ class InvalidToken(OAuthError):
 
     code = "invalid_token"
     status = 401
-
-
-class PasscodeRequired(AuthServerError):
-    """The password is right, and a second factor is asked for (code 32 of PhotoPrism)."""

@@ -1,6 +1,7 @@
 """What discovery says and what the server does are one thing; the catalogue has every feature."""
 
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -117,7 +118,7 @@ def test_client_authentication_methods_are_those_that_are_served(here: Site, met
 def registers(here: Site, method: str) -> bool:
     values: dict[str, Any] = {"client_name": "x", "scope": "metrics", "token_endpoint_auth_method": method}
     if method == "private_key_jwt":
-        values["jwks"] = here.server.keyring.jwks()
+        values["jwks"] = json.loads(here.server.keyring.jwks())
     if method == "none":
         values |= {"redirect_uris": ("https://app.example.org/cb",), "grant_types": ()}
     try:
@@ -231,14 +232,15 @@ def test_any_page_may_read_discovery_and_none_the_rest(here: Site):
 @proves("S-123", "RFC 7517 §9.3", "RFC 7517 §4.5")
 def test_jwks_shows_public_members_only(tmp_path: Path):
     """With every algorithm switched on: no private member, no symmetric key, no kid twice."""
-    here = site(tmp_path, signing_algs=list(ALGORITHMS))
+    offered = [alg for alg in ALGORITHMS if alg != "Ed25519"]  # EdDSA's other name
+    here = site(tmp_path, signing_algs=offered)
     here.http.post(
         "/api/v1/admin/keys/rotate",
         json={"now": True},
         headers={"Authorization": f"Bearer {here.token('admin:keys')}"},
     )
     keys = here.http.get("/.well-known/jwks.json").json["keys"]
-    assert len(keys) == 3 * len(ALGORITHMS)  # retiring, active, next
+    assert len(keys) == 3 * len(offered)  # retiring, active, next
     assert len({key["kid"] for key in keys}) == len(keys)
     for key in keys:
         assert key["kty"] in ("EC", "RSA", "OKP")

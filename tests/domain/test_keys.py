@@ -1,5 +1,6 @@
 """The keyring over a year: published before it signs, verifying after, one new key however many try."""
 
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -47,7 +48,7 @@ class Ring:
 
     def published(self) -> set[str]:
         """The kids of the JWKS."""
-        return {str(key["kid"]) for key in self.keyring.jwks()["keys"]}
+        return {str(key["kid"]) for key in json.loads(self.keyring.jwks())["keys"]}
 
 
 @pytest.fixture

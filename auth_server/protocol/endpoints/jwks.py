@@ -1,7 +1,5 @@
 """The public signing keys (RFC 7517 §5): those that sign, will sign, or have signed what still lives."""
 
-import orjson
-
 from auth_server.protocol.endpoints.discovery import cached
 from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response
@@ -14,7 +12,7 @@ def respond(request: Request, server: Server) -> Response:
     """Return the JWK set; verifiers may keep it for JWKS_MAX_AGE, and a new key waits as long before it signs."""
     with server.records.one_look():
         keys = server.keyring.jwks()
-    return cached(request, orjson.dumps(keys), server.settings.jwks_max_age)
+    return cached(request, keys, server.settings.jwks_max_age)
 
 
 _SCHEMA = {
