@@ -33,6 +33,8 @@ class Metrics:
         kinds = (("client_credentials", "opaque"), ("client_credentials", "jwt"), ("password", "session"))
         for kind in kinds:  # a labelled counter shows once it is looked up: dashboards want the zero of a fresh start
             self._tokens.labels(*kind)
+        self._requests.labels("/readyz", "GET", "200")
+        self._seconds.labels("/readyz")
         self._active = {known: self._introspections.labels(str(known).lower()) for known in (True, False)}
         # Counting in the files costs 3 µs a request: what happened waits here for `flush`. Appending needs no lock.
         self._answers: deque[tuple[str, str, int, float]] = deque()
