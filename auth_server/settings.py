@@ -10,12 +10,13 @@ import ipaddress
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -25,6 +26,8 @@ from auth_server.errors import AuthServerError
 PREFIX = "AUTH_SERVER_"
 CHECKOUT = Path(__file__).resolve().parent.parent
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519", "ES384", "ES512", "RS384", "RS512", "PS384", "PS512")
+MAX_TOKEN_TTL = 2678400  # seconds; how long a client's token may live at most (`--expires`)
+MIN_SESSION_IDLE = 120  # seconds; twice the time in which a session's use is written at most once
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -58,7 +61,18 @@ def _algorithms(value: list[str]) -> list[str]:
             raise ValueError(f"{alg} is not supported; choose among {', '.join(ALGORITHMS)}")
     if not value or len(set(value)) != len(value):
         raise ValueError("name at least one algorithm, and each only once")
+    if {"EdDSA", "Ed25519"} <= set(value):
+        raise ValueError("EdDSA and Ed25519 are two names of one algorithm; name one")
     return value
+
+
+def _is_new_password(value: str) -> bool:
+    """As passwords.check_new wants it, so that a first start does not fail half-way."""
+    text = unicodedata.normalize("NFC", value)
+    try:
+        return 8 <= len(text) <= 256 and len(text.encode()) <= 1024
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return False
 
 
 Words = Annotated[list[str], BeforeValidator(_split)]
@@ -161,20 +175,29 @@ class Settings(BaseSettings):
         scheme = value.get_secret_value().partition(":")[0]
         if scheme not in ("sqlite", "postgresql", "postgresql+psycopg"):
             raise ValueError(f"{scheme}: is not supported; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+        rest = value.get_secret_value().partition("://")[2]
+        if scheme == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
+            raise ValueError("needs a file, for every process must see the same; write sqlite:///FILE")
+        if scheme != "sqlite" and _split_url(f"//{rest.rpartition('@')[2]}") is None:
+            raise ValueError("cannot be read; its host or port is wrong")
         return value
 
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and value.get_secret_value().partition(":")[0] not in ("redis", "rediss", "unix"):
+        if value is None:
+            return value
+        if value.get_secret_value().partition(":")[0] not in ("redis", "rediss", "unix"):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        if _split_url(value.get_secret_value()) is None:
+            raise ValueError("cannot be read; its host or port is wrong, or its password is not percent-encoded")
         return value
 
     @field_validator("admin_password")
     @classmethod
     def _admin_password(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not 8 <= len(value.get_secret_value()) <= 256:
-            raise ValueError("must have 8 to 256 characters")
+        if value is not None and not _is_new_password(value.get_secret_value()):
+            raise ValueError("must have 8 to 256 characters, and at most 1024 bytes")
         return value
 
     @classmethod
@@ -193,6 +216,11 @@ class Settings(BaseSettings):
         """The issuer as given, or http://HOST:PORT."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.issuer or f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    @cached_property
+    def is_https(self) -> bool:
+        """Whether the issuer's URL is https."""
+        return self.issuer_url.startswith("https:")
 
     @cached_property
     def issuer_path(self) -> str:
@@ -330,16 +358,7 @@ def _good_part(values: Mapping[str, Any]) -> Settings:
 
 def _together(settings: Settings) -> list[str]:
     """Mistakes that only show when settings are looked at together."""
-    found = []
-    if not settings.issuer and not is_loopback(settings.host):
-        found.append(f"ISSUER: is required, for HOST {settings.host} is not loopback; write the public https URL")
-    url = urlsplit(settings.issuer_url)
-    if settings.issuer and (url.scheme not in ("http", "https") or not url.hostname or not settings.issuer.isascii()):
-        found.append("ISSUER: must be a URL such as https://auth.example.org")
-    elif url.scheme == "http" and not is_loopback(url.hostname or ""):  # RFC 9700 §2.6
-        found.append("ISSUER: must be https, for its host is not loopback")
-    if url.query or url.fragment or url.username or settings.issuer.endswith(("/", "?", "#")):
-        found.append("ISSUER: must have no trailing slash, query, fragment or user")
+    found = [*_wrong_issuer(settings), *_too_short(settings)]
     if bool(settings.tls_cert) != bool(settings.tls_key):
         found.append("TLS_CERT: and TLS_KEY belong together; give both or none")
     if settings.tls_client_ca and not settings.tls_cert:
@@ -349,10 +368,49 @@ def _together(settings: Settings) -> list[str]:
         if path and not path.is_file():
             found.append(f"{name.upper()}: there is no file {path}")
     for origin in settings.cors_origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+        parts = _split_url(origin)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
             found.append(f"CORS_ORIGINS: {origin} is no origin; write it like https://app.example.org")
     return found
+
+
+def _wrong_issuer(settings: Settings) -> Iterator[str]:
+    if not settings.issuer and not is_loopback(settings.host):
+        yield f"ISSUER: is required, for HOST {settings.host} is not loopback; write the public https URL"
+    url = _split_url(settings.issuer_url)
+    if url is None:
+        yield "ISSUER: must be a URL such as https://auth.example.org; the host or port of this one is wrong"
+        return
+    if settings.issuer and (url.scheme not in ("http", "https") or not url.hostname or not settings.issuer.isascii()):
+        yield "ISSUER: must be a URL such as https://auth.example.org"
+    elif url.scheme == "http" and not is_loopback(url.hostname or ""):  # RFC 9700 §2.6
+        yield "ISSUER: must be https, for its host is not loopback"
+    if url.query or url.fragment or url.username or settings.issuer.endswith(("/", "?", "#")):
+        yield "ISSUER: must have no trailing slash, query, fragment or user"
+
+
+def _too_short(settings: Settings) -> Iterator[str]:
+    longest = max(MAX_TOKEN_TTL, settings.access_token_ttl, settings.id_token_ttl)
+    if settings.key_overlap < longest:
+        yield (
+            f"KEY_OVERLAP: must be at least {longest}: signed tokens may live as long, and a replaced key must verify"
+            " them until they expire"
+        )
+    if settings.session_idle < MIN_SESSION_IDLE:
+        yield (
+            f"SESSION_IDLE: must be at least {MIN_SESSION_IDLE}: use is written once in 60 seconds, so a session in use"
+            " would end"
+        )
+
+
+def _split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL; None if it has no form, or a port that is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def is_loopback(host: str) -> bool:

@@ -23,8 +23,12 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _page(name: str, value: Any) -> str:
-    parts = urlsplit(_text(name, value))
-    if parts.scheme not in ("https", "http") or not parts.netloc:  # people are shown it as a link
+    try:
+        parts = urlsplit(_text(name, value))
+        is_link = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0  # people are shown it
+    except ValueError:  # brackets or a port that are none
+        is_link = False
+    if not is_link:
         raise InvalidInput(name, "must be the https URL of a page")
     return parts.geturl()
 

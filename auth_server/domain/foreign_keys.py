@@ -33,11 +33,11 @@ def check_jwks(jwks: Mapping[str, Any]) -> None:
     for key in keys:
         if _PRIVATE & key.keys():
             raise InvalidInput("jwks", "holds a private or symmetric key; give public keys only")
-        kind, curve = key.get("kty"), key.get("crv")
+        kind, curve = str(key.get("kty")), str(key.get("crv"))
         if kind == "RSA":
             _check_rsa_bits("jwks", _rsa_bits(key))
         elif (kind, curve) != ("OKP", "Ed25519") and not (kind == "EC" and curve in _CURVES):
-            raise Refused("jwks", f"a key of kind {kind!s:.20}, {curve!s:.20} is not used; give EC, Ed25519 or RSA")
+            raise Refused("jwks", f"a key of kind {kind:.20}, {curve:.20} is not used; give EC, Ed25519 or RSA")
     kids = [key.get("kid") for key in keys]
     if len(keys) > 1 and (None in kids or len(set(map(str, kids))) < len(kids)):
         raise InvalidInput("jwks", "each of several keys needs a `kid` of its own")
@@ -65,7 +65,8 @@ def read_private_key(content: bytes, alg: str | None, algorithms: Sequence[str])
     fitting = _algorithms(key)
     if asked is not None and asked not in fitting:
         raise InvalidInput("alg", f"the key does not fit {asked!s:.20}; it fits {', '.join(fitting)}")
-    wanted = [name for name in ([str(asked)] if asked else fitting) if name in algorithms]
+    named = fitting if asked is None or fitting is _ED25519 else [str(asked)]  # EdDSA and Ed25519 are one algorithm
+    wanted = [name for name in named if name in algorithms]
     if not wanted:
         raise Refused("key", f"SIGNING_ALGS has none of {', '.join(fitting)}, so nothing would be signed with it")
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8

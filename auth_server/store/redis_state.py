@@ -34,7 +34,7 @@ from redis.exceptions import ConnectionError as BrokenConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
-from auth_server.errors import Unavailable
+from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 TIMEOUT = 2.0  # seconds to connect, and to wait for a part of an answer
@@ -256,19 +256,26 @@ class RedisState:
     Args:
         url: redis://, rediss:// or unix://, with database, user and password as redis-py reads them.
         prefix: what every key begins with.
+
+    Raises:
+        AuthServerError: the URL has no form, or options that are none.
     """
 
     def __init__(self, url: str, prefix: str = "as:") -> None:
         self._prefix = prefix.encode()
         self._entry = self._prefix + b"entry:"
-        self._pool = ConnectionPool.from_url(
-            url,
-            protocol=2,  # nothing arrives unasked
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),  # the one who asked decides whether to try again
-            max_connections=2**31,  # counts all that were ever opened; there is one a thread at a time
-        )
+        try:
+            self._pool = ConnectionPool.from_url(
+                url,
+                protocol=2,  # nothing arrives unasked
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                retry=Retry(NoBackoff(), 0),  # the one who asked decides whether to try again
+                max_connections=2**31,  # counts all that were ever opened; there is one a thread at a time
+            )
+            self._pool.make_connection()  # opens nothing yet, but refuses what is no option
+        except (ValueError, TypeError) as error:
+            raise AuthServerError(f"REDIS_URL: cannot be used: {error}") from None
         self._local = threading.local()
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # redis-py leaves their methods untyped

@@ -6,6 +6,8 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
 from tests.servers.postgresql import PostgreSQL
@@ -153,6 +155,16 @@ def test_what_is_no_backup_is_refused(shell: Shell, tmp_path: Path) -> None:
         assert (done.code, done.out) == (1, "")
         assert str(file) in done.err
     assert shell.json("keys", "ls") == before
+
+
+@pytest.mark.parametrize("command", [("users", "ls"), ("db", "upgrade"), ("db", "check"), ("serve",)], ids=" ".join)
+def test_a_store_of_a_newer_version_is_told(shell: Shell, command: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect(shell.home / "records.db")) as connection, connection:
+        connection.execute("UPDATE records_version SET version_num = '0999'")
+    done = shell.process(*command)
+    assert (done.code, done.out) == (1, "")
+    assert "newer version (0999)" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_nothing_is_restored_under_a_running_server(shell: Shell, tmp_path: Path) -> None:

@@ -117,7 +117,9 @@ def test_a_jwk_is_imported_for_its_own_algorithm(shell: Shell, tmp_path: Path) -
 
 @pytest.mark.parametrize("named", [None, "EdDSA", "Ed25519"])
 @pytest.mark.parametrize("used", ["EdDSA", "Ed25519"])
-def test_both_names_of_ed25519_are_understood(shell: Shell, tmp_path: Path, named: str | None, used: str) -> None:
+def test_a_key_is_imported_under_either_name_of_ed25519(
+    shell: Shell, tmp_path: Path, named: str | None, used: str
+) -> None:
     file = tmp_path / "key.json"
     jwk = OKPKey.generate_key("Ed25519").as_dict(private=True)
     file.write_text(json.dumps({**jwk, "alg": named} if named else jwk))

@@ -46,10 +46,30 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("SIGNING_ALGS", "none", "is not supported"),
         ("SIGNING_ALGS", "HS256", "is not supported"),
         ("KEY_ENCRYPTION_KEY", "c2hvcnQ=", "32 bytes"),
+        ("SIGNING_ALGS", "EdDSA ES256 Ed25519", "two names of one algorithm"),
         ("DATABASE_URL", "oracle://x", "not supported"),
+        ("DATABASE_URL", "postgresql+psycopg://u:p@h:bad/x", "host or port is wrong"),
+        ("DATABASE_URL", "postgresql://u:p@[::1/x", "host or port is wrong"),
+        ("DATABASE_URL", "sqlite://", "needs a file"),
+        ("DATABASE_URL", "sqlite:///", "needs a file"),
+        ("DATABASE_URL", "sqlite:///:memory:", "needs a file"),
+        ("DATABASE_URL", "sqlite:///?timeout=1", "needs a file"),
         ("REDIS_URL", "http://x", "must begin with"),
+        ("REDIS_URL", "redis://h:bad/0", "host or port is wrong"),
+        ("REDIS_URL", "redis://[::1/0", "host or port is wrong"),
         ("ADMIN_PASSWORD", "short", "8 to 256"),
+        ("ADMIN_PASSWORD", "\N{MERPERSON}" * 256 + "x", "8 to 256"),
+        ("ADMIN_PASSWORD", "\u1100\u1161\u11a8" * 7, "8 to 256"),
+        ("ADMIN_PASSWORD", "\udcff" * 8, "8 to 256"),
+        ("ISSUER", "http://[::1", "must be a URL"),
+        ("ISSUER", "https://auth.example.org:99999", "must be a URL"),
+        ("ISSUER", "https://auth.example.org:http", "must be a URL"),
         ("CORS_ORIGINS", "https://app.example/path", "is no origin"),
+        ("CORS_ORIGINS", "https://[x", "is no origin"),
+        ("CORS_ORIGINS", "https://app.example:99999", "is no origin"),
+        ("KEY_OVERLAP", "60", "at least 2678400"),
+        ("KEY_OVERLAP", "2678399", "at least 2678400"),
+        ("SESSION_IDLE", "119", "at least 120"),
         ("CONFIG", "/no/such/file.toml", "there is no file"),
         ("ADMIN_PASSWORD_FILE", "/no/such/file", "cannot be read"),
     ],
@@ -61,11 +81,42 @@ def test_a_dangerous_or_wrong_value_stops_the_start(name: str, value: str, why: 
     assert told.startswith(name.removesuffix("_FILE")) or "ISSUER" in told
 
 
+def test_a_replaced_key_verifies_what_it_signed() -> None:
+    """No token that a setting lets live for long outlives the key that verifies it."""
+    told = mistakes(ACCESS_TOKEN_TTL="3000000", ID_TOKEN_TTL="5000000")
+    assert "KEY_OVERLAP: must be at least 5000000" in told
+    given = {"AUTH_SERVER_ACCESS_TOKEN_TTL": "3000000", "AUTH_SERVER_KEY_OVERLAP": "3000000"}
+    assert load(given).settings.key_overlap == 3000000
+    assert load({"AUTH_SERVER_KEY_OVERLAP": "2678400", "AUTH_SERVER_SESSION_IDLE": "120"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://user:p[a/s:s@127.0.0.1:5432/x"),
+        ("DATABASE_URL", "postgresql+psycopg://user@/x?host=/run/postgresql"),
+        ("DATABASE_URL", "sqlite:////var/lib/auth-server/records.db"),
+        ("DATABASE_URL", "sqlite:///records.db"),
+        ("REDIS_URL", "redis://:secret@[::1]:6379/0"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+        ("ISSUER", "https://[2001:db8::1]:8443/tenant"),
+        ("CORS_ORIGINS", "https://app.example:8443 http://[::1]:3000"),
+        ("ADMIN_PASSWORD", "\N{MERPERSON}" * 256),
+    ],
+)
+def test_an_unusual_value_is_taken(name: str, value: str) -> None:
+    """The checks refuse no URL that a driver reads."""
+    load({f"AUTH_SERVER_{name}": value})
+
+
 @proves("S-150")
 def test_a_wrong_secret_is_not_repeated() -> None:
     """The sentence about a secret does not hold it."""
     assert "hunter2" not in mistakes(ADMIN_PASSWORD="hunter2")
     assert "hunter2" not in mistakes(KEY_ENCRYPTION_KEY="hunter2")
+    assert "hunter2" not in mistakes(
+        DATABASE_URL="postgresql://u:hunter2@h:bad/x", REDIS_URL="redis://:hunter2@h:bad/0"
+    )
 
 
 def test_the_environment_wins_over_a_file_over_the_defaults(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_server.errors import Unavailable
+from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store.redis_state import RedisState
 from auth_server.store.state import Entry, Index, OnceKey, Page, Rate
 from tests import proves
@@ -60,6 +60,14 @@ def marked_entries(state: RedisState, count: int) -> list[Entry]:
 def wrong_answers(state: RedisState, entries: Sequence[Entry]) -> int:
     """Ask for each entry; count what is not the answer to the question."""
     return sum(state.get(TOKEN, entry.key, NOW) != entry for entry in entries)
+
+
+@pytest.mark.parametrize("options", ["socket_timeout=soon", "no_such_option=1"])
+def test_url_with_wrong_options_is_told(options: str) -> None:
+    """At once, in a sentence, without its password."""
+    with pytest.raises(AuthServerError, match="REDIS_URL") as caught:
+        RedisState(f"redis://:hunter2@127.0.0.1/0?{options}")
+    assert "hunter2" not in str(caught.value)
 
 
 class TestOutage:
