@@ -107,9 +107,9 @@ def assemble(
     features = tuple(feature for feature in FEATURES if feature.enabled(settings))
     grants = {grant.grant_type: grant for feature in features for grant in feature.grants}
     methods = [method for feature in features for method in feature.client_auth]
-    tokens = Tokens(records, state, keyring, clock, random)
+    tokens = Tokens(records, state, keyring, audit, clock, random)
     passwords = passwords or Passwords(threads=settings.threads)
-    users = Users(records, tokens, passwords, clock, random)
+    users = Users(records, tokens, passwords, audit, clock, random)
     throttles = Throttles(
         state,
         audit,
@@ -129,7 +129,7 @@ def assemble(
         keyring=keyring,
         tokens=tokens,
         users=users,
-        clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), clock, random),
+        clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), audit, clock, random),
         passwords=passwords,
         login=Login(records, users, tokens, passwords, throttles, audit, metrics, clock),
         throttles=throttles,

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from auth_server.cli.context import confirm, opened, record, secret
+from auth_server.cli.context import CLI, confirm, opened, record, secret
 from auth_server.cli.output import Columns, Record, chosen, json_option, list_options, one, show_options
 from auth_server.domain import app_passwords, credentials, names, scopes
 from auth_server.domain.tokens import Living, described
@@ -76,11 +76,9 @@ def add(username: str | None, name: str | None, scope: str | None, expires: int 
             user=user,
             client_name=app_passwords.checked_name(client_name),
             form="app_password" if user else "opaque",
+            by=CLI,
         )
         issued = access_token.issue(authorization, server)
-        record(
-            server, "token.add", uid=user.uid if user else None, ref_id=issued.token.ref_id, scope=issued.token.scope
-        )
     member, head = ("app_password", "App Password") if user else ("access_token", "Access Token")
     row = {**described(Living(issued.token, user, None)), member: issued.value}
     output.one_of(row, COLUMNS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from auth_server.cli.context import confirm, opened, read_file, record, secret
+from auth_server.cli.context import CLI, confirm, opened, read_file, secret
 from auth_server.cli.output import Columns, Output, Record, chosen, json_option, list_options, one, show_options
 from auth_server.domain import client_metadata
 from auth_server.domain.clients import DEFAULT_TTL, NewClient, described
@@ -117,8 +117,7 @@ def add(username: str | None, as_json: bool, generate_secret: bool, **flags: Any
     with opened() as server:
         if username is not None:
             values["owner_uid"] = server.users.find(username).uid
-        made = server.clients.add(values, given or from_file)
-        record(server, "client.add", client_id=made.client.client_id, name=made.client.client_name)
+        made = server.clients.add(values, given or from_file, CLI)
         row = _row(server, made.client)
     _show_new(one(as_json), row, made.secret)
 
@@ -179,11 +178,9 @@ def mod(client_id: str, as_json: bool, generate_secret: bool, disabled: bool | N
     with opened() as server:
         server.clients.find(client_id)
         if given or generate_secret:
-            made = server.clients.new_secret(client_id, given, values=values)
+            made = server.clients.new_secret(client_id, given, values=values, by=CLI)
         else:
-            made = NewClient(server.clients.change(client_id, values), None)
-        changed = [*values, *(["secret"] if made.secret else [])]
-        record(server, "client.change", client_id=client_id, changed=changed)
+            made = NewClient(server.clients.change(client_id, values, CLI), None)
         row = _row(server, made.client)
     _show_new(one(as_json), row, made.secret)
 
@@ -202,8 +199,7 @@ def rm(client_id: str, yes: bool, as_json: bool) -> None:
     with opened() as server:
         client = server.clients.find(client_id)
         confirm(f"Remove the client {client.client_name} ({client_id}) and end its tokens?", yes=yes)
-        server.clients.remove(client_id)
-        record(server, "client.remove", client_id=client_id, name=client.client_name)
+        server.clients.remove(client_id, CLI)
     one(as_json).deleted(1)
 
 
@@ -223,8 +219,7 @@ def new_secret(client_id: str, overlap: int, secret: str | None, as_json: bool) 
     given = _given_secret(secret, False)
     with opened() as server:
         server.clients.find(client_id)
-        made = server.clients.new_secret(client_id, given, overlap)
-        record(server, "client.secret", client_id=client_id, overlap=overlap)
+        made = server.clients.new_secret(client_id, given, overlap, by=CLI)
         row = _row(server, made.client)
     _show_new(one(as_json), row, made.secret)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auth_server import settings
+from auth_server.domain.audit import Actor
 from auth_server.errors import AuthServerError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from auth_server.protocol.server import Server
     from auth_server.settings import Settings
 
-ACTOR = "cli"
+CLI = Actor("cli")
 
 
 def load_settings() -> "Settings":
@@ -61,7 +62,7 @@ def opened() -> Iterator["Server"]:
 
 def record(server: "Server", event: str, *, client_id: str = "", **details: Any) -> None:
     """Write an audit event of the command line."""
-    server.audit.record(event, actor=ACTOR, client_id=client_id, **details)
+    server.audit.change(event, CLI, client_id=client_id, **details)
 
 
 def confirm(question: str, *, yes: bool) -> None:

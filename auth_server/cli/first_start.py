@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from auth_server.domain import credentials, roles
+from auth_server.domain.audit import Actor
 from auth_server.domain.clients import NewClient
 from auth_server.domain.users import Changes
 from auth_server.errors import Conflict
@@ -13,6 +14,7 @@ from auth_server.protocol.server import Server
 
 CLIENT_ID = "quickstart"
 SCOPE = "metrics"
+FIRST_START = Actor("first start")
 LEASE = 5  # seconds for one replica to make what the first start makes
 
 
@@ -54,18 +56,18 @@ def _admin(server: Server) -> Made:
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or credentials.new_password(server.random)
     changes = Changes(role=roles.ADMIN, display_name="Admin")
-    admin = server.users.add(settings.admin_user, password, changes, super_admin=True, must_change=given is None)
-    server.audit.record("user.add", actor="first start", uid=admin.uid, role=admin.role)
+    admin = server.users.add(
+        settings.admin_user, password, changes, super_admin=True, must_change=given is None, by=FIRST_START
+    )
     return Made(admin.name, None if given else password)
 
 
 def _quickstart(server: Server) -> NewClient:
     try:
-        new = server.clients.add({"client_id": CLIENT_ID, "client_name": CLIENT_ID, "scope": SCOPE})
+        values = {"client_id": CLIENT_ID, "client_name": CLIENT_ID, "scope": SCOPE}
+        return server.clients.add(values, by=FIRST_START)
     except Conflict:  # a first start that was cut short: nobody has seen that secret
-        new = server.clients.new_secret(CLIENT_ID)
-    server.audit.record("client.add", actor="first start", client_id=new.client.client_id)
-    return new
+        return server.clients.new_secret(CLIENT_ID, by=FIRST_START)
 
 
 def shown(made: Made, issuer: str) -> Iterator[str]:

@@ -5,12 +5,11 @@ from typing import Any
 
 import click
 
-from auth_server.cli.context import confirm, opened, record, secret
+from auth_server.cli.context import CLI, confirm, opened, secret
 from auth_server.cli.output import Columns, Output, chosen, json_option, list_options, one, show_options
 from auth_server.domain import credentials, roles
 from auth_server.domain.users import Changes, described
 from auth_server.errors import Conflict, InvalidInput
-from auth_server.protocol.server import Server
 from auth_server.store.records import User
 from auth_server.store.state import Page
 
@@ -67,8 +66,7 @@ def add(name: str, password: str | None, as_json: bool, **flags: Any) -> None:
     typed = secret(password, what="password", ask=True)
     with opened() as server:
         made = None if typed is not None else credentials.new_password(server.random)
-        user = server.users.add(name, typed or made or "", _changes(flags), must_change=made is not None)
-        record(server, "user.add", uid=user.uid, name=user.name, role=user.role)
+        user = server.users.add(name, typed or made or "", _changes(flags), must_change=made is not None, by=CLI)
     _show(output, user, made)
 
 
@@ -126,7 +124,8 @@ def mod(name: str, password: str | None, disabled: bool | None, reset_mfa: bool,
         user = server.users.find(name)
         if reset_mfa:
             raise Conflict(f"{user.name} has no second factor; leave --reset-mfa out")
-        user = _change(server, user, Changes(**vars(_changes(flags)) | {"enabled": enabled, "password": typed}))
+        changes = Changes(**vars(_changes(flags)) | {"enabled": enabled, "password": typed})
+        user = server.users.change(user.uid, changes, CLI)
     _show(output, user, None)
 
 
@@ -144,8 +143,7 @@ def rm(name: str, yes: bool, as_json: bool) -> None:
     with opened() as server:
         user = server.users.find(name)
         confirm(f"Remove the account {user.name} ({user.uid}) with all it holds?", yes=yes)
-        server.users.remove(user.uid)
-        record(server, "user.remove", uid=user.uid, name=user.name)
+        server.users.remove(user.uid, CLI)
     one(as_json).deleted(1)
 
 
@@ -167,7 +165,7 @@ def passwd(name: str, password: str | None, as_json: bool) -> None:
         user = server.users.find(name)
         made = None if typed is not None else credentials.new_password(server.random)
         changes = Changes(password=typed if made is None else made, must_change_password=made is not None)
-        user = _change(server, user, changes)
+        user = server.users.change(user.uid, changes, CLI)
     _show(output, user, made)
 
 
@@ -194,13 +192,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidInput("claim", f"{text[:64]!r} is no JSON") from None
-
-
-def _change(server: Server, user: User, changes: Changes) -> User:
-    changed = server.users.change(user.uid, changes)
-    members = [name for name, value in vars(changes).items() if value is not None]
-    record(server, "user.change", uid=user.uid, name=user.name, changed=members)
-    return changed
 
 
 def _show(output: Output, user: User, password: str | None) -> None:

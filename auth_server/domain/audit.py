@@ -1,11 +1,29 @@
 """Audit: what happened, by whom, from where, with what outcome; kept in the store, never with a secret."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from auth_server.clock import Clock
 from auth_server.store.records import AuditEvent, Records
 
 MAX_TEXT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who has something changed, and from where.
+
+    Args:
+        name: uid of a person, `cli` for the command line, `server` for the server itself.
+        client_id: the client through which they do, if any.
+    """
+
+    name: str
+    client_id: str = ""
+    address: str = ""
+
+
+SERVER = Actor("server")
 
 
 class Audit:
@@ -48,6 +66,17 @@ class Audit:
                 details=details,
             )
         )
+
+    def change(self, event: str, by: Actor, *, client_id: str = "", **details: Any) -> None:
+        """Write that somebody has changed something.
+
+        Args:
+            client_id: the client that was changed; by default the one through which it was done.
+
+        Raises:
+            Unavailable: it could not be written.
+        """
+        self.record(event, actor=by.name, client_id=client_id or by.client_id, address=by.address, **details)
 
 
 def _storable(text: str) -> str:

@@ -8,15 +8,16 @@ from urllib.parse import urlsplit
 
 from auth_server.clock import Clock, Random, rfc3339
 from auth_server.domain import credentials, names, roles, scopes
+from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.foreign_keys import check_jwks
 from auth_server.domain.sealing import Sealing
 from auth_server.domain.tokens import Tokens
 from auth_server.errors import InvalidInput, NotFound
+from auth_server.settings import MAX_TOKEN_TTL
 from auth_server.store.records import Client, ClientSecret, Records
 from auth_server.store.state import Page
 
 DEFAULT_TTL = 86400  # seconds, of client_credentials tokens
-MAX_TTL = 2678400
 MAX_TOKENS = 1000000  # of one client, at once
 LOGIN_SCOPE = "openid profile email offline_access"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
@@ -47,7 +48,7 @@ class NewClient:
 
 
 class Clients:
-    """Clients, and every rule about them."""
+    """Clients, and every rule about them. What changes one says by whom, for the audit."""
 
     def __init__(
         self,
@@ -55,14 +56,15 @@ class Clients:
         tokens: Tokens,
         sealing: Sealing,
         capabilities: Capabilities,
+        audit: Audit,
         clock: Clock,
         random: Random,
     ) -> None:
         self._records, self._tokens, self._sealing = records, tokens, sealing
-        self._capabilities, self._clock, self._random = capabilities, clock, random
+        self._capabilities, self._audit, self._clock, self._random = capabilities, audit, clock, random
         self._origins: tuple[int, frozenset[str]] = (-1, frozenset())
 
-    def add(self, values: Mapping[str, Any], secret: str | None = None) -> NewClient:
+    def add(self, values: Mapping[str, Any], secret: str | None = None, by: Actor = SERVER) -> NewClient:
         """Register a client.
 
         Args:
@@ -82,7 +84,9 @@ class Clients:
             client = replace(client, secrets=(self._stored_secret(client, secret),))
         elif secret is not None:
             raise InvalidInput("secret", f"{client.token_endpoint_auth_method} uses no secret; leave it out")
-        return NewClient(self._records.clients.add(client), secret)
+        client = self._records.clients.add(client)
+        self._audit.change("client.add", by, client_id=client.client_id, name=client.client_name)
+        return NewClient(client, secret)
 
     def _defaults(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """What a new client gets where nothing is said, beside the defaults of the record."""
@@ -103,7 +107,7 @@ class Clients:
             raise NotFound(f"there is no client {client_id!r}; see: auth-server clients ls")
         return client
 
-    def change(self, client_id: str, values: Mapping[str, Any]) -> Client:
+    def change(self, client_id: str, values: Mapping[str, Any], by: Actor = SERVER) -> Client:
         """Change members of a client. What takes something from it ends its tokens at once: see `_changed`.
 
         Raises:
@@ -123,7 +127,9 @@ class Clients:
                 )
             return changed
 
-        return self._changed(client_id, apply)
+        client = self._changed(client_id, apply)
+        self._audit.change("client.change", by, client_id=client_id, changed=list(values))
+        return client
 
     def new_secret(
         self,
@@ -131,6 +137,7 @@ class Clients:
         secret: str | None = None,
         overlap: int = 0,
         values: Mapping[str, Any] | None = None,
+        by: Actor = SERVER,
     ) -> NewClient:
         """Replace a client's secret.
 
@@ -143,8 +150,8 @@ class Clients:
             InvalidInput: the secret or a member is not acceptable, or the client uses no secret.
             NotFound: there is no such client.
         """
-        if not 0 <= overlap <= MAX_TTL:
-            raise InvalidInput("overlap", f"must be 0 to {MAX_TTL} seconds")
+        if not 0 <= overlap <= MAX_TOKEN_TTL:
+            raise InvalidInput("overlap", f"must be 0 to {MAX_TOKEN_TTL} seconds")
         text = secret or credentials.new_client_secret(self._random)
         now = self._clock()
 
@@ -162,7 +169,9 @@ class Clients:
             ]
             return replace(client, secrets=(self._stored_secret(client, text), *old))
 
-        return NewClient(self._changed(client_id, apply), text)
+        client = self._changed(client_id, apply)
+        self._audit.change("client.secret", by, client_id=client_id, overlap=overlap, changed=list(values or ()))
+        return NewClient(client, text)
 
     def _changed(self, client_id: str, function: Callable[[Client], Client]) -> Client:
         """Change a client. Its tokens end for good if it is disabled, or is to have less or other rights than they."""
@@ -179,15 +188,17 @@ class Clients:
             self._tokens.revoke_client(client_id)
         return changed
 
-    def remove(self, client_id: str) -> None:
+    def remove(self, client_id: str, by: Actor = SERVER) -> None:
         """Remove a client and everything it holds.
 
         Raises:
             NotFound: there is none.
         """
+        client = self.find(client_id)
         if not self._records.clients.remove(client_id):
             raise NotFound(f"there is no client {client_id!r}; see: auth-server clients ls")
         self._tokens.revoke_client(client_id)
+        self._audit.change("client.remove", by, client_id=client_id, name=client.client_name)
 
     def page(self, search: str, page: Page) -> Sequence[Client]:
         """Return clients, newest first; *search* is a prefix of id, name or owner."""
@@ -261,8 +272,8 @@ def _check_values(client: Client) -> None:
         raise InvalidInput("scope", "a client without redirect URIs needs one, for example: --scope metrics")
     if len(client.client_name) > 160 or not client.client_name.isprintable():
         raise InvalidInput("name", "must have at most 160 characters on one line")
-    if client.access_token_ttl is not None and not 1 <= client.access_token_ttl <= MAX_TTL:
-        raise InvalidInput("expires", f"must be 1 to {MAX_TTL} seconds")
+    if client.access_token_ttl is not None and not 1 <= client.access_token_ttl <= MAX_TOKEN_TTL:
+        raise InvalidInput("expires", f"must be 1 to {MAX_TOKEN_TTL} seconds")
     if not -1 <= client.token_limit <= MAX_TOKENS:
         raise InvalidInput("tokens", f"must be 1 to {MAX_TOKENS}, or -1 for any number")
     for uri in (*client.redirect_uris, *client.post_logout_redirect_uris):

@@ -9,6 +9,7 @@ import orjson
 
 from auth_server.clock import Clock, Random, rfc3339
 from auth_server.domain import credentials
+from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.keys import Keyring
 from auth_server.errors import NotFound
 from auth_server.store.records import Client, Records, StoredToken, User
@@ -137,19 +138,24 @@ def _stored(token: Token) -> StoredToken:
 class Tokens:
     """All tokens of the server."""
 
-    def __init__(self, records: Records, state: State, keyring: Keyring, clock: Clock, random: Random) -> None:
-        self._records, self._state, self._keyring = records, state, keyring
+    def __init__(
+        self, records: Records, state: State, keyring: Keyring, audit: Audit, clock: Clock, random: Random
+    ) -> None:
+        self._records, self._state, self._keyring, self._audit = records, state, keyring, audit
         self._clock, self._random = clock, random
 
     # ---- hot path
-    def issue(self, token: Token, keep: Keep | None = None) -> None:
+    def issue(self, token: Token, keep: Keep | None = None, by: Actor = SERVER) -> None:
         """Keep a token that is about to be given out; every worker knows it on return.
 
         Args:
             keep: how many tokens with the same client or parent stay alive.
+            by: who has it made; only that of a durable one is written down.
         """
         if token.is_durable:
             self._records.tokens.add(_stored(token))
+            details = {"ref_id": token.ref_id, "name": token.client_name, "scope": token.scope}
+            self._audit.change("token.add", by, uid=token.subject, provider=token.provider, **details)
         else:
             self._state.put(Kind.ACCESS_TOKEN, _entry(token), self._clock(), keep=keep)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from auth_server.clock import Clock, Random, rfc3339
 from auth_server.domain import credentials, roles
+from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.passwords import Passwords, check_new
 from auth_server.domain.tokens import Tokens
 from auth_server.errors import Conflict, InvalidInput, NotFound
@@ -58,14 +59,23 @@ class Changes:
 
 
 class Users:
-    """Accounts, and every rule about them."""
+    """Accounts, and every rule about them. What changes one says by whom, for the audit."""
 
-    def __init__(self, records: Records, tokens: Tokens, passwords: Passwords, clock: Clock, random: Random) -> None:
-        self._records, self._tokens, self._passwords = records, tokens, passwords
+    def __init__(
+        self, records: Records, tokens: Tokens, passwords: Passwords, audit: Audit, clock: Clock, random: Random
+    ) -> None:
+        self._records, self._tokens, self._passwords, self._audit = records, tokens, passwords, audit
         self._clock, self._random = clock, random
 
     def add(
-        self, name: str, password: str, changes: Changes, *, super_admin: bool = False, must_change: bool = False
+        self,
+        name: str,
+        password: str,
+        changes: Changes,
+        *,
+        super_admin: bool = False,
+        must_change: bool = False,
+        by: Actor = SERVER,
     ) -> User:
         """Create an account.
 
@@ -92,7 +102,9 @@ class Users:
             must_change_password=must_change,
         )
         user = self._changed(user, replace(changes, password=None))
-        return self._records.users.add(replace(user, password_hash=self._passwords.hash(text)))
+        user = self._records.users.add(replace(user, password_hash=self._passwords.hash(text)))
+        self._audit.change("user.add", by, uid=user.uid, name=user.name, role=user.role)
+        return user
 
     def find(self, name: str) -> User:
         """Return the account with this name or uid.
@@ -105,7 +117,7 @@ class Users:
             raise NotFound(f"there is no user {name!r}; see: auth-server users ls")
         return user
 
-    def change(self, uid: str, changes: Changes) -> User:
+    def change(self, uid: str, changes: Changes, by: Actor = SERVER) -> User:
         """Change an account. A new password, role or the end of its right to log in ends its sessions at once.
 
         Raises:
@@ -134,21 +146,25 @@ class Users:
         user = self._records.users.change(uid, apply)
         if changes.enabled is False:
             self._tokens.revoke_user(uid)
+        changed = [name for name, value in vars(changes).items() if value is not None]
+        self._audit.change("user.change", by, uid=uid, name=user.name, changed=changed)
         return user
 
     def update(self, uid: str, function: Callable[[User], User]) -> User:
         """Change what no rule guards: a better hash."""
         return self._records.users.change(uid, function)
 
-    def remove(self, uid: str) -> None:
+    def remove(self, uid: str, by: Actor = SERVER) -> None:
         """Remove an account with all it holds; the name may be given again, to another uid (S-130).
 
         Raises:
             NotFound: there is none.
         """
-        if not self._records.users.remove(uid):
+        user = self._records.users.get(uid)
+        if user is None or not self._records.users.remove(uid):
             raise NotFound(f"there is no user {uid!r}")
         self._tokens.revoke_user(uid)
+        self._audit.change("user.remove", by, uid=uid, name=user.name)
 
     def page(self, search: str, page: Page) -> Sequence[User]:
         """Return accounts by name; *search* is a prefix of name, uid or email."""

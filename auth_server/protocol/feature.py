@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from auth_server.domain.audit import SERVER, Actor
 from auth_server.domain.tokens import Living
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
@@ -119,6 +120,7 @@ class Authorization:
     audience: tuple[str, ...] = ()
     form: str = "opaque"  # opaque, jwt or app_password
     keep: Keep | None = None
+    by: Actor = SERVER  # who has it made, for the audit of durable tokens
 
 
 @dataclass(frozen=True)

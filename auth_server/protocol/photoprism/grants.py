@@ -7,6 +7,7 @@ gets nothing.
 import re
 
 from auth_server.domain import app_passwords
+from auth_server.domain.audit import Actor
 from auth_server.domain.users import clean_name
 from auth_server.errors import InvalidInput, LoginFailed, NotAuthenticated
 from auth_server.protocol import bearer, client_authentication
@@ -61,7 +62,6 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
     if clean_name(username) != user.name:
         raise _refused()
     _check_password(user, password, grant_type, request, server)
-    server.audit.record("app_password.create", actor=user.uid, address=request.address, name=name, scope=scope)
     return Authorization(
         provider="application",
         method="default",
@@ -71,6 +71,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
         user=user,
         client_name=name,
         form="app_password",
+        by=Actor(user.uid, address=request.address),
     )
 
 

@@ -52,7 +52,7 @@ def issue(authorization: Authorization, server: Server) -> Issued:
         user_version=user.token_version if user else 1,
         client_version=client.token_version if client else 1,
     )
-    server.tokens.issue(token, authorization.keep)
+    server.tokens.issue(token, authorization.keep, authorization.by)
     server.metrics.token_issued(authorization.grant_type, authorization.form)
     return Issued(value, token)
 
