@@ -1,8 +1,10 @@
 """Engines: connections with the right pragmas and timeouts, retries, and errors in our own words."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
@@ -25,7 +27,8 @@ def create(url: str) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": TIMEOUT, "check_same_thread": False})
+    ours = {"timeout": TIMEOUT, "check_same_thread": False}
+    engine = create_engine(url, connect_args=ours, pool_size=8, max_overflow=56, pool_timeout=TIMEOUT)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
@@ -95,6 +98,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
         raise Unavailable(_reason(error)) from error
 
 
+_turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """Let the writers of this process take turns on SQLite: its busy handler sleeps, some would wait for seconds."""
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    lock = _turns.setdefault(engine, threading.Lock())
+    if not lock.acquire(timeout=TIMEOUT):
+        raise Unavailable("too many writers wait for the database")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes; on SQLite it takes its place in the queue of writers at once.
@@ -105,7 +126,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         Unavailable: the database does not answer, is read-only or full; nothing was written.
     """
     try:
-        with engine.connect().execution_options(**_WRITE) as connection, connection.begin():
+        with _turn(engine), engine.connect().execution_options(**_WRITE) as connection, connection.begin():
             yield connection
     except IntegrityError as error:
         constraint = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
