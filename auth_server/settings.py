@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     )
 
     session_ttl: Seconds = Field(1209600, description="a session's life")
-    session_idle: Seconds = Field(604800, description="a session's life without use")
+    session_idle: Seconds = Field(604800, description="a session's life without use; at least 120")
     access_token_ttl: Seconds = Field(
         3600, description="an access token's life; used from the authorization endpoint on"
     )
@@ -122,7 +122,9 @@ class Settings(BaseSettings):
     app_password_ttl: Seconds = Field(31536000, description="an app password's life where none is asked for")
 
     key_rotation_interval: Seconds = Field(7776000, description="how long a key signs")
-    key_overlap: Seconds = Field(2678400, description="how long a replaced key still verifies")
+    key_overlap: Seconds = Field(
+        2678400, description="how long a replaced key still verifies; at least as long as any signed token"
+    )
     jwks_max_age: Seconds = Field(300, description="how long verifiers may keep the JWKS; a new key waits as long")
     signing_algs: Annotated[Words, AfterValidator(_algorithms)] = Field(
         default_factory=lambda: ["ES256", "RS256", "EdDSA"], description="one active key each; JWTs take the first"

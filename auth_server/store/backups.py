@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from auth_server.errors import AuthServerError, Conflict
-from auth_server.store.engine import reading, writing
+from auth_server.store.engine import is_missing, reading, writing
 
 _TOOLS = {
     "postgresql": "pg_dump and pg_restore",
@@ -30,7 +30,7 @@ def file_of(engine: Engine) -> Path:
 
 def integrity(engine: Engine) -> list[str]:
     """Return what SQLite finds wrong with its file; other databases check themselves."""
-    if engine.dialect.name != "sqlite":
+    if engine.dialect.name != "sqlite" or is_missing(engine):
         return []
     with reading(engine) as connection:
         rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -66,6 +67,11 @@ def _postgresql(url: URL) -> Engine:
         return ImpatientConnection.connect(*args, **options)
 
     return engine
+
+
+def is_missing(engine: Engine) -> bool:
+    """Tell whether a SQLite file is not there; to connect would make it."""
+    return engine.dialect.name == "sqlite" and not Path(engine.url.database or "").is_file()
 
 
 @contextmanager

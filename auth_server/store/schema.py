@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from auth_server.errors import AuthServerError
 from auth_server.store import tables
-from auth_server.store.engine import lock, reading, unhurried, writing
+from auth_server.store.engine import is_missing, lock, reading, unhurried, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -43,7 +43,9 @@ STATE = History("state", tables.state_metadata)
 
 
 def version(engine: Engine, history: History) -> str | None:
-    """Return the number of the last migration that ran; None for an empty store."""
+    """Return the number of the last migration that ran; None for an empty store, and asking makes none."""
+    if is_missing(engine):
+        return None
     with reading(engine) as connection:
         if not inspect(connection).has_table(history.version_table):
             return None

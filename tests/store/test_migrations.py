@@ -20,6 +20,7 @@ def test_an_empty_store_becomes_the_tables(tmp_path: Path, history: History) -> 
     """After the upgrade Alembic finds nothing to change."""
     store = engine.create(f"sqlite:///{tmp_path}/store.db")
     assert not schema.is_current(store, history)
+    assert list(tmp_path.iterdir()) == []  # asking makes no file
     assert schema.upgrade(store, history)
     assert schema.is_current(store, history)
     assert schema.differences(store, history) == []
