@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from auth_server.cli.context import CLI, confirm, opened, record, secret
+from auth_server.cli.context import CLI, confirm, opened, secret
 from auth_server.cli.output import Columns, Record, chosen, json_option, list_options, one, show_options
 from auth_server.domain import app_passwords, credentials, names, scopes
 from auth_server.domain.tokens import Living, described
@@ -139,8 +139,7 @@ def rm(identifier: str, yes: bool, as_json: bool) -> None:
     with opened() as server:
         token = server.tokens.by_identifier(wanted)
         confirm(f"End {token.ref_id} ({token.client_name or token.provider})?", yes=yes)
-        server.tokens.revoke(token)
-        record(server, "token.revoke", client_id=token.client_id or "", uid=token.subject, ref_id=token.ref_id)
+        server.tokens.revoke(token, CLI, "admin")
     one(as_json).deleted(1)
 
 
@@ -156,8 +155,7 @@ def reset(yes: bool, as_json: bool) -> None:
     """
     with opened() as server:
         confirm("End every session, token and app password?", yes=yes)
-        number = server.tokens.revoke_all()
-        record(server, "token.reset", number=number)
+        number = server.tokens.revoke_all(CLI)
     one(as_json).deleted(number)
 
 

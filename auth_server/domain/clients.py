@@ -161,9 +161,8 @@ class Clients:
                 raise InvalidInput(
                     "client", f"{client_id} authenticates by {client.token_endpoint_auth_method}, without a secret"
                 )
-            until = now + overlap
             old = [
-                replace(held, expires_at=min(until, held.expires_at or until))
+                replace(held, expires_at=min(now + overlap, held.expires_at or now + overlap))
                 for held in client.secrets
                 if overlap and (held.expires_at is None or held.expires_at > now)
             ]

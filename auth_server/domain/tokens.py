@@ -260,17 +260,19 @@ class Tokens:
             if living is not None:
                 yield living
 
-    def of_user(self, uid: str, page: Page) -> Sequence[Token]:
-        """Return a user's app passwords, newest first."""
-        return [unpack(stored) for stored in self._records.tokens.find(page, self._clock(), subject=uid)]
+    def revoke(self, token: Token, by: Actor = SERVER, why: str = "") -> None:
+        """End a token and every session made with it; dead everywhere, durably, on return.
 
-    def revoke(self, token: Token) -> None:
-        """End a token and every session made with it; dead everywhere, durably, on return."""
+        Args:
+            why: by what right it is ended, for the audit: its holder, its client, its person, an admin, a new login.
+        """
         if token.is_durable:
             self._records.tokens.remove(key=token.key)
         self._state.revoke(Index.KEY, token.key.hex())
         if token.is_durable:
             self._state.revoke(Index.FAMILY, token.key.hex())
+        details = {"uid": token.subject, "ref_id": token.ref_id, "why": why}
+        self._audit.change("token.revoke", by, client_id=token.client_id or "", **details)
 
     def revoke_user(self, uid: str) -> None:
         """End everything that a user holds."""
@@ -281,9 +283,11 @@ class Tokens:
         """End every token of a client."""
         self._state.revoke(Index.CLIENT, client_id)
 
-    def revoke_all(self) -> int:
+    def revoke_all(self, by: Actor = SERVER) -> int:
         """End every session and token; return how many there were."""
-        return self._records.tokens.clear() + self._state.revoke(Index.ALL, "", Kind.ACCESS_TOKEN)
+        number = self._records.tokens.clear() + self._state.revoke(Index.ALL, "", Kind.ACCESS_TOKEN)
+        self._audit.change("token.reset", by, number=number)
+        return number
 
     def still_there(self, token: Token) -> bool:
         """Tell whether a durable token has not been removed meanwhile; asked after a session was made with it."""

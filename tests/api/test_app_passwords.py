@@ -148,12 +148,12 @@ def test_only_a_signed_in_person_makes_one(here: Site):
     user = join(here)
     app = here.app_password(user, "*")
     tokens = ["", "0" * 48, "x", app, session_from(here, app), here.token("*")]
-    before = len(here.server.tokens.of_user(user.uid, PAGE))
+    before = len(here.server.records.tokens.find(PAGE, here.clock.now, subject=user.uid))
     for token in tokens:
         for grant_type in ("password", "session"):
             answer = app_password(here, token, grant_type=grant_type)
             assert (answer.status_code, answer.json["error"], answer.json["code"]) == (401, "invalid_grant", 40)
-    assert len(here.server.tokens.of_user(user.uid, PAGE)) == before
+    assert len(here.server.records.tokens.find(PAGE, here.clock.now, subject=user.uid)) == before
 
 
 def test_an_app_password_is_no_password_there(here: Site):

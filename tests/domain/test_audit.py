@@ -91,3 +91,17 @@ def test_an_app_password_that_was_not_kept_is_not_noted(here: Site):
     with pytest.raises(Conflict):
         here.server.tokens.issue(issued.token)
     assert len(events(here, "token.add")) == 1
+
+
+@proves("S-155")
+def test_the_end_of_a_token_names_who_ended_it(here: Site):
+    """Whose it was, and by what right; of the end of all, how many they were."""
+    user = join(here)
+    token = here.server.tokens.by_identifier(signed_in(here))
+    here.server.tokens.revoke(token, ADMIN, "admin")
+    signed_in(here)
+    assert here.server.tokens.revoke_all(ADMIN) == 1
+    one, every = events(here, "token.")
+    assert (one.event, one.actor, one.address) == ("token.revoke", "uadmin", "192.0.2.7")
+    assert one.details == {"uid": user.uid, "ref_id": token.ref_id, "why": "admin"}
+    assert (every.event, every.actor, every.details) == ("token.reset", "uadmin", {"number": 1})

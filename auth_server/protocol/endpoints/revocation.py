@@ -1,6 +1,7 @@
 """Token revocation (RFC 7009), by clients, by whoever holds the token, and by the person it belongs to."""
 
 from auth_server.domain import credentials
+from auth_server.domain.audit import Actor
 from auth_server.domain.tokens import Token
 from auth_server.errors import Forbidden, NotFound
 from auth_server.protocol import bearer
@@ -28,7 +29,7 @@ def respond(request: Request, server: Server) -> Response:
         return by_person(request, value, server)
     living = server.tokens.find(value)
     if living is not None:
-        revoke(living.token, request, server, by="holder")
+        revoke(living.token, request, server, why="holder")
     return deleted(credentials.digest(value).hex())
 
 
@@ -46,7 +47,7 @@ def by_client(request: Request, value: str, server: Server) -> Response:
     if living is not None:
         if caller.client is None or living.token.client_id != caller.client.client_id:
             raise InvalidGrant("The token was not issued to this client")
-        revoke(living.token, request, server, by="client")
+        revoke(living.token, request, server, why="client")
     return deleted(credentials.digest(value).hex())
 
 
@@ -61,7 +62,7 @@ def by_header(request: Request, server: Server) -> Response:
         raise InvalidRequest("token is missing")
     living = server.tokens.find(value) if credentials.is_token(value) else None
     if living is not None:
-        revoke(living.token, request, server, by="holder")
+        revoke(living.token, request, server, why="holder")
     return deleted(credentials.digest(value).hex())
 
 
@@ -80,29 +81,21 @@ def by_person(request: Request, identifier: str, server: Server) -> Response:
     except NotFound:
         token = None
     if token is not None and token.subject == living.token.subject:
-        revoke(token, request, server, by="person")
+        revoke(token, request, server, why="person")
         return deleted(token.session_id)
     if credentials.SESSION_ID(identifier):
         return deleted(identifier)
     raise NotFound("Not found")
 
 
-def revoke(token: Token, request: Request, server: Server, *, by: str, actor: str | None = None) -> None:
-    """End a token and note it.
+def revoke(token: Token, request: Request, server: Server, *, why: str, actor: str | None = None) -> None:
+    """End a token.
 
     Args:
-        by: who did it: holder, client, person, admin or login.
+        why: holder, client, person, admin or login.
         actor: the uid of whoever did it; by default the token's own.
     """
-    server.tokens.revoke(token)
-    server.audit.record(
-        "token.revoke",
-        actor=actor or token.subject or "",
-        client_id=token.client_id or "",
-        address=request.address,
-        ref_id=token.ref_id,
-        by=by,
-    )
+    server.tokens.revoke(token, Actor(actor or token.subject or "", address=request.address), why)
 
 
 def deleted(session_id: str) -> Response:

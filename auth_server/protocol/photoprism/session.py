@@ -83,7 +83,7 @@ def sign_in(form: Form, request: Request, server: Server) -> Response:
     else:
         value, token = start_child(who.app_password, who.user, request, server, keep=BY_PASSWORD)
     if old is not None:
-        revoke(old, request, server, by="login", actor=who.user.uid)
+        revoke(old, request, server, why="login", actor=who.user.uid)
     return shapes.session_response(Living(token, who.user, None), value, server)
 
 
@@ -239,10 +239,10 @@ def delete(request: Request, server: Server) -> Response:
     identifier = request.arguments.get("id", "")
     living = bearer.authorize(request, server, "sessions", "manage", "delete")
     if identifier in ("", living.token.session_id):
-        revoke(living.token, request, server, by="holder")
+        revoke(living.token, request, server, why="holder")
         return deleted(living.token.session_id)
     token = named_by_admin(identifier, living, server)
-    revoke(token, request, server, by="admin", actor=living.token.subject)
+    revoke(token, request, server, why="admin", actor=living.token.subject)
     return deleted(token.session_id)
 
 
