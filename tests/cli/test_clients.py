@@ -260,6 +260,22 @@ def test_what_takes_a_client_away_ends_its_tokens_in_a_running_server(shell: She
     assert shell.token(cid, secret)["error"] == "invalid_client"
 
 
+@proves("S-013")
+@pytest.mark.parametrize(
+    "flags", [("--scope", "metrics"), ("--disable", "--generate-secret")], ids=["less", "disabled"]
+)
+def test_tokens_of_a_client_that_loses_rights_stay_dead(shell: Shell, flags: tuple[str, ...]) -> None:
+    """Also when it has them again."""
+    client = shell.json("clients", "add", "--scope", "metrics admin:keys")
+    cid = client["client_id"]
+    token = shell.token(cid, client["client_secret"])["access_token"]
+    assert shell.alive(token)
+    shell.json("clients", "mod", cid, *flags)
+    assert not shell.alive(token)
+    shell.json("clients", "mod", cid, "--scope", "metrics admin:keys", "--enable")
+    assert not shell.alive(token)
+
+
 @proves("S-130")
 def test_an_id_given_again_revives_nothing(shell: Shell) -> None:
     flags = ("--client-id", "svc", "--secret", "0" * 40, "--scope", "metrics")
