@@ -1,0 +1,216 @@
+"""The Lua scripts of the state in Redis.
+
+Layout, under the prefix; an *id* is the key's 32 bytes and the kind's one:
+
+- `entry:<id>` hash: e expires_at, d data, c client_id, s subject, f family, t when taken; what is None is not there
+- `all`, `client:<c>`, `subject:<s>`, `family:<f>` sorted sets of ids by kind and order of arrival
+- `keys` sorted set of ids by their bytes alone; `expiry` sorted set of ids by expires_at
+- `spent`, `throttles` sorted sets of once-only values by expires_at and of buckets by the time they are full again
+"""
+
+from hashlib import sha1
+
+
+class Script:
+    """A Lua script with the functions that several scripts share before it; KEYS[1] is the prefix.
+
+    Args:
+        body: what the script does.
+        flags: when it may run nevertheless. By its first line Redis refuses a script before it begins, and never
+            half-way, when it is out of memory, a replica, or cannot write to its disk.
+    """
+
+    def __init__(self, body: str, flags: str = "") -> None:
+        self.source = "#!lua" + (f" flags={flags}" if flags else "") + "\n" + _SHARED + body
+        self.digest = sha1(self.source.encode(), usedforsecurity=False).hexdigest()  # how Redis names scripts
+
+
+_SHARED = """
+local prefix = KEYS[1]
+local all, keys, expiry = prefix .. 'all', prefix .. 'keys', prefix .. 'expiry'
+local spent, throttles = prefix .. 'spent', prefix .. 'throttles'
+local index = {s = prefix .. 'subject:', c = prefix .. 'client:', f = prefix .. 'family:'}
+local KINDS = 2^46  -- a score is kind * KINDS + order of arrival: exact below 2^53
+
+local function remember(id, score, first)  -- fields and values stand in ARGV from first on
+  redis.call('HSET', prefix .. 'entry:' .. id, unpack(ARGV, first))
+  redis.call('ZADD', all, score, id)
+  redis.call('ZADD', keys, 0, id)
+  for i = first, #ARGV, 2 do
+    local field, value = ARGV[i], ARGV[i + 1]
+    if field == 'e' then
+      redis.call('ZADD', expiry, value, id)
+    elseif index[field] then
+      redis.call('ZADD', index[field] .. value, score, id)
+    end
+  end
+end
+
+local function forget(id)
+  local row = redis.call('HMGET', prefix .. 'entry:' .. id, 's', 'c', 'f')
+  redis.call('ZREM', all, id)
+  redis.call('ZREM', keys, id)
+  redis.call('ZREM', expiry, id)
+  if row[1] then redis.call('ZREM', index.s .. row[1], id) end
+  if row[2] then redis.call('ZREM', index.c .. row[2], id) end
+  if row[3] then redis.call('ZREM', index.f .. row[3], id) end
+  return redis.call('DEL', prefix .. 'entry:' .. id)
+end
+
+local function read(id)
+  return redis.call('HMGET', prefix .. 'entry:' .. id, 'e', 'd', 'c', 's', 'f', 't')
+end
+
+local function expired(row, now)
+  return row[1] and tonumber(row[1]) <= tonumber(now)
+end
+
+local function living(id, now)  -- what `read` gives, with the key in place of the mark; nil for the dead and taken
+  local row = read(id)
+  if not row[2] or row[6] or expired(row, now) then return nil end
+  row[6] = id:sub(1, -2)
+  return row
+end
+"""
+
+PUT = Script("""
+local keep, newest, now, id = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local kind = id:byte(-1) * KINDS
+if redis.call('EXISTS', prefix .. 'entry:' .. id) == 1 then forget(id) end
+remember(id, kind + redis.call('INCR', prefix .. 'arrivals'), 5)
+local value = keep ~= '' and redis.call('HGET', prefix .. 'entry:' .. id, keep)
+if not value then return end
+local set, last = index[keep] .. value, kind + KINDS - 1
+local size = redis.call('ZCOUNT', set, kind, last)
+local over = size - newest
+if over <= 0 then return end
+local dead = redis.call('ZCOUNT', expiry, '-inf', now)
+if dead > 0 then  -- those of this set go first; looked for on the shorter road
+  local ids = dead < size and redis.call('ZRANGEBYSCORE', expiry, '-inf', now)
+    or redis.call('ZRANGEBYSCORE', set, kind, last)
+  for _, one in ipairs(ids) do
+    local score, expires_at = redis.call('ZSCORE', set, one), redis.call('ZSCORE', expiry, one)
+    if score and one:byte(-1) == id:byte(-1) and expires_at and tonumber(expires_at) <= now then
+      forget(one)
+      over = over - 1
+    end
+  end
+end
+if over > 0 then
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', set, kind, last, 'LIMIT', 0, over)) do forget(old) end
+end
+""")
+
+TAKE = Script("""
+local id, now, client = ARGV[1], ARGV[2], ARGV[3] or false
+local row = read(id)
+if not row[2] or expired(row, now) or row[3] ~= client then return false end
+if not row[6] then redis.call('HSET', prefix .. 'entry:' .. id, 't', now) end
+return row
+""")
+
+SWAP = Script("""
+local id, data, now = ARGV[1], ARGV[2], ARGV[3]
+local row = read(id)
+if row[2] ~= data or row[6] or expired(row, now) then return 0 end
+local score = redis.call('ZSCORE', all, id)
+forget(id)
+remember(id, score, 4)
+return 1
+""")
+
+SPEND = Script("""
+local now = tonumber(ARGV[1])
+for i = 2, #ARGV, 2 do
+  local expires_at = redis.call('ZSCORE', spent, ARGV[i])
+  if expires_at and tonumber(expires_at) > now then return i / 2 - 1 end
+end
+for i = 2, #ARGV, 2 do redis.call('ZADD', spent, ARGV[i + 1], ARGV[i]) end
+return -1
+""")
+
+# A part of a list: reads *batch* ids from *last* on, and tells how many are yet to be skipped and where to go on.
+LIST = Script(
+    """
+local kind, now, skip = tonumber(ARGV[1]) * KINDS, ARGV[2], tonumber(ARGV[3])
+local batch, last, set = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local ids = redis.call('ZREVRANGEBYSCORE', set, kind + last, kind, 'LIMIT', 0, batch)
+local found = {}
+for _, id in ipairs(ids) do
+  local row = living(id, now)
+  if row and skip > 0 then
+    skip = skip - 1
+  elseif row then
+    table.insert(found, row)
+  end
+end
+local following = #ids == batch and tonumber(redis.call('ZSCORE', set, ids[batch])) - kind - 1 or -1
+return {found, skip, following}
+""",
+    flags="no-writes",
+)
+
+# By a range of keys: few, so they can be sorted here.
+FIND_KEYS = Script(
+    """
+local kind, now, low, high = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local ids, score, found = {}, {}, {}
+for _, id in ipairs(redis.call('ZRANGEBYLEX', keys, low, high)) do
+  if id:byte(-1) == kind then
+    table.insert(ids, id)
+    score[id] = tonumber(redis.call('ZSCORE', all, id))
+  end
+end
+table.sort(ids, function(a, b) return score[a] > score[b] end)
+for _, id in ipairs(ids) do table.insert(found, living(id, now)) end
+return found
+""",
+    flags="no-writes",
+)
+
+REVOKE = Script(
+    """
+local batch, kind, set, low, high = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local ids
+if low then
+  ids = redis.call('ZRANGEBYLEX', keys, low, high)
+elseif kind then
+  ids = redis.call('ZRANGEBYSCORE', set, kind * KINDS, (kind + 1) * KINDS - 1, 'LIMIT', 0, batch)
+else
+  ids = redis.call('ZRANGE', set, 0, batch - 1)
+end
+local gone = 0
+for _, id in ipairs(ids) do
+  if not kind or id:byte(-1) == kind then gone = gone + forget(id) end
+end
+return gone
+""",
+    flags="allow-oom",
+)
+
+DRAW = Script("""
+local bucket, cost, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
+local burst, refill = tonumber(ARGV[3]), tonumber(ARGV[4])
+local known = redis.call('ZSCORE', throttles, bucket)
+local full_at = math.max(tonumber(known or 0), now)
+if cost < 0 then
+  if known then redis.call('ZADD', throttles, math.max(full_at + cost * refill, now), bucket) end
+  return {1, 0}
+end
+local wait = full_at + math.max(cost, 1) * refill - burst * refill - now
+if wait > 0 then return {0, wait} end
+if cost > 0 then redis.call('ZADD', throttles, full_at + cost * refill, bucket) end
+return {1, 0}
+""")
+
+PURGE = Script(
+    """
+local now, limit, gone = ARGV[1], tonumber(ARGV[2]), 0
+local function dead(set) return ipairs(redis.call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, limit - gone)) end
+for _, id in dead(expiry) do gone = gone + forget(id) end
+for _, key in dead(spent) do gone = gone + redis.call('ZREM', spent, key) end
+for _, bucket in dead(throttles) do gone = gone + redis.call('ZREM', throttles, bucket) end
+return gone
+""",
+    flags="allow-oom",
+)
