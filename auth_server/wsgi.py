@@ -22,6 +22,7 @@ def build() -> Application:
     server = assembly.assemble(loaded, stores)
     server.keyring.advance()
     server.keyring.warm()
+    server.passwords.warm()
     application = assembly.application(server, stores)
     background = Background(server)
     server.close()

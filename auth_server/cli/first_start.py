@@ -39,6 +39,7 @@ def prepare(server: Server, *, quickstart: bool) -> Made | None:
     """
     server.keyring.advance()
     server.keyring.warm()
+    server.passwords.warm()
     holder = server.random(8).hex()
     while not server.users.any():
         if server.records.leases.take("first start", holder, server.clock(), LEASE):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from auth_server.cli.context import confirm, opened, read_file, record
+from auth_server.cli.context import CLI, confirm, opened, read_file
 from auth_server.cli.output import Columns, chosen, json_option, list_options, one, print_json
 from auth_server.domain.foreign_keys import read_private_key
 from auth_server.domain.keys import described
@@ -62,8 +62,7 @@ def rotate(alg: str | None, now: bool, as_json: bool) -> None:
     """
     output = one(as_json)
     with opened() as server:
-        rotated = server.keyring.rotate(alg, now=now)
-        record(server, "key.rotate", kids=[key.kid for key in rotated], now=now)
+        rotated = server.keyring.rotate(alg, now=now, by=CLI)
     rows = [described(key) for key in rotated]
     if alg:
         output.one_of(rows[0], COLUMNS)
@@ -92,8 +91,7 @@ def rm(kid: str, yes: bool, as_json: bool) -> None:
             active = "It is ACTIVE, and the next key takes over at once. " if key.status == "active" else ""
             question = f"WARNING: {active}{living} LIVING TOKENS signed with it END AT ONCE.\n{question}"
         confirm(question, yes=yes)
-        server.keyring.remove(kid)
-        record(server, "key.remove", kid=kid, alg=key.alg, status=key.status)
+        server.keyring.remove(kid, CLI)
     one(as_json).deleted(1)
 
 
@@ -129,6 +127,5 @@ def import_(file: Path, alg: str | None, as_json: bool) -> None:
     content = read_file(file)
     with opened() as server:
         algorithm, pem = read_private_key(content, alg, server.settings.signing_algs)
-        key = server.keyring.import_key(algorithm, pem)
-        record(server, "key.import", kid=key.kid, alg=key.alg)
+        key = server.keyring.import_key(algorithm, pem, CLI)
     output.one_of(described(key), COLUMNS)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from auth_server.clock import Clock, rfc3339
-from auth_server.domain.audit import Audit
+from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.sealing import Sealing
 from auth_server.errors import Conflict, InvalidInput, NotFound, Unavailable
 from auth_server.store.records import Records, StoredKey
@@ -208,7 +208,7 @@ class Keyring:
         if lacking or self._advanced(keys) != list(keys):
             self._edit(lambda stored: self._filled(self._advanced(stored), algorithms))
 
-    def rotate(self, alg: str | None = None, *, now: bool = False) -> Sequence[StoredKey]:
+    def rotate(self, alg: str | None = None, *, now: bool = False, by: Actor = SERVER) -> Sequence[StoredKey]:
         """Let the next key take over, at once or as soon as every cache knows it.
 
         Of several that ask at the same time to rotate at once, one does; the others are told of the same key.
@@ -216,6 +216,7 @@ class Keyring:
         Args:
             alg: one algorithm; None means all that have keys.
             now: do not wait until the next key has been published for the JWKS's max-age.
+            by: who asks, for the audit.
 
         Returns:
             For each algorithm the key that signs or will sign.
@@ -237,9 +238,11 @@ class Keyring:
             begun = [self._scheduled(key, moment, now) if key.kid in waiting else key for key in keys]
             return self._filled(self._advanced(begun), algorithms)
 
-        return [key for key in self._edit(start) if key.kid in waiting]
+        told = [key for key in self._edit(start) if key.kid in waiting]
+        self._audit.change("key.rotate", by, kids=[key.kid for key in told], now=now)
+        return told
 
-    def remove(self, kid: str) -> StoredKey:
+    def remove(self, kid: str, by: Actor = SERVER) -> StoredKey:
         """Take a key out at once; what it signed is inactive. The next key takes the place of an active one.
 
         Raises:
@@ -258,9 +261,10 @@ class Keyring:
             return self._filled(self._advanced(rest), [found[0].alg])
 
         self._edit(take_out)
+        self._audit.change("key.remove", by, kid=kid, alg=found[0].alg, status=found[0].status)
         return found[0]
 
-    def import_key(self, alg: str, private_pem: bytes) -> StoredKey:
+    def import_key(self, alg: str, private_pem: bytes, by: Actor = SERVER) -> StoredKey:
         """Add an existing private key as its algorithm's next one, in place of the one that waits.
 
         A rotation that was announced happens, but not before every cache knows the new key.
@@ -279,7 +283,9 @@ class Keyring:
             added = self._scheduled(new, self._clock(), False) if announced else new
             return [key for key in keys if key not in replaced] + [added]
 
-        return next(key for key in self._edit(put) if key.kid == new.kid)
+        imported = next(key for key in self._edit(put) if key.kid == new.kid)
+        self._audit.change("key.import", by, kid=imported.kid, alg=alg)
+        return imported
 
     def warm(self) -> None:
         """Open the keys that sign or will sign, so that forked workers share them.
@@ -332,9 +338,9 @@ class Keyring:
         after = self._records.keys.edit(watched)
         for key in after:
             if before.get(key.kid) != key.status:
-                self._audit.record(f"key.{key.status}", actor="server", kid=key.kid, alg=key.alg)
+                self._audit.change(f"key.{key.status}", SERVER, kid=key.kid, alg=key.alg)
         for kid in before.keys() - {key.kid for key in after}:
-            self._audit.record("key.gone", actor="server", kid=kid)
+            self._audit.change("key.gone", SERVER, kid=kid)
         return after
 
     def _scheduled(self, key: StoredKey, moment: int, now: bool) -> StoredKey:

@@ -211,6 +211,7 @@ def test_a_wrong_encryption_key_stops_the_start(start: Starter, spoil: Callable[
 def test_no_store_is_open_across_the_fork(start: Starter, server: str) -> None:
     """SQLite's locks do not cross it: a worker with an inherited connection would write into a log that is gone."""
     running = start("--quickstart", "--server", server)
+    _until_accepted(running.port)
     parent = Path(f"/proc/{running.process.pid}")
     held = [os.readlink(link) for link in (parent / "fd").iterdir() if link.exists()]
     assert [name for name in held if name.endswith((".db", ".db-wal", ".db-shm")) and "metrics" not in name] == []

@@ -1,5 +1,6 @@
 """Signing keys: list and rotate."""
 
+from auth_server.domain.audit import Actor
 from auth_server.domain.keys import described
 from auth_server.errors import InvalidInput
 from auth_server.protocol import bearer
@@ -24,15 +25,9 @@ def rotate(request: Request, server: Server) -> Response:
     """
     living = bearer.require_scope(request, server, SCOPE)
     alg, now = _wanted(request)
-    rotated = server.keyring.rotate(alg, now=now)
-    server.audit.record(
-        "key.rotate",
-        actor=living.token.subject or "",
-        client_id=living.token.client_id or "",
-        address=request.address,
-        kids=[key.kid for key in rotated],
-        now=now,
-    )
+    token = living.token
+    by = Actor(token.subject or "", token.client_id or "", request.address)
+    rotated = server.keyring.rotate(alg, now=now, by=by)
     return json_response(described(rotated[0]) if alg else [described(key) for key in rotated])
 
 
