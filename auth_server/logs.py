@@ -44,6 +44,7 @@ def configure(level: str, *, json: bool) -> None:
     root.handlers = [handler]
     root.setLevel(max(_LEVELS[level], logging.INFO))
     log.setLevel(_LEVELS[level])
+    logging.captureWarnings(True)  # libraries' warnings in the same form as everything else
     logging.getLogger("alembic").setLevel(logging.WARNING)  # else a first start begins with a page of migrations
 
 
