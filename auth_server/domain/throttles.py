@@ -155,6 +155,7 @@ class Throttles:
         return sha256(f"{uid} {network(address)}".encode()).digest()
 
 
+@lru_cache(4096)
 def _name(text: str) -> str:
     """A name of bounded length that says nothing in a dump."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

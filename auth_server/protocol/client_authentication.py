@@ -1,7 +1,7 @@
 """Client authentication: exactly one method per request (RFC 6749 §2.3), failures told alike."""
 
 import binascii
-from base64 import b64decode
+from binascii import a2b_base64
 from urllib.parse import unquote_plus
 
 from auth_server.domain import credentials
@@ -90,13 +90,15 @@ def basic_credentials(request: Request) -> tuple[str, str] | None:
     if not is_basic(request):
         return None
     try:
-        pair = b64decode(request.header("AUTHORIZATION")[6:].strip(), validate=True).decode("utf-8")
+        pair = a2b_base64(request.header("AUTHORIZATION")[6:].strip(), strict_mode=True).decode("utf-8")
     except (binascii.Error, ValueError):
         raise InvalidClient("The Authorization header cannot be read") from None
     # Ids may hold a colon, but then it is encoded: the first one parts them.
     client_id, colon, secret = pair.partition(":")
     if not colon:
         raise InvalidClient("The Authorization header cannot be read")
+    if "%" not in pair and "+" not in pair:
+        return client_id, secret
     return unquote_plus(client_id), unquote_plus(secret)
 
 
