@@ -17,6 +17,7 @@ from auth_server.domain.throttles import Throttles
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
 from auth_server.errors import AuthServerError
+from auth_server.logs import AccessLog
 from auth_server.metrics import Metrics
 from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.server import Server
@@ -135,6 +136,7 @@ def assemble(
         throttles=throttles,
         audit=audit,
         metrics=metrics,
+        access_log=AccessLog(json=settings.logs_json, enabled=settings.log_level in ("debug", "info")),
         features=features,
         grants=grants,
         assertions={m.assertion_type: m.authenticate for m in methods if m.assertion_type and m.authenticate},

@@ -43,8 +43,7 @@ class Background:
     def tick(self) -> None:
         """Do what is due once."""
         server = self._server
-        server.metrics.flush()
-        server.state.sync()
+        server.flush()
         now = server.clock()
         if now == self._advanced_at:
             return

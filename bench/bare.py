@@ -26,7 +26,7 @@ def main() -> None:
     loaded.home.mkdir(parents=True, exist_ok=True)
     logs.configure(loaded.log_level, json=loaded.logs_json)
     start = web_servers.run_granian if loaded.server == "granian" else web_servers.run_gunicorn
-    start(application, loaded, lambda: print("Ready", flush=True))
+    start(application, loaded, lambda: print("Ready", flush=True), lambda: None)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from auth_server.http.endpoints import every_endpoint
 from auth_server.http.exchange import Exchange
 from auth_server.http.headers import common
 from auth_server.http.lane import Application
-from auth_server.logs import AccessLog
 from auth_server.metrics import DIRECTORY
 from auth_server.protocol.client_authentication import authenticate
 from auth_server.protocol.endpoints import introspection
@@ -50,7 +49,6 @@ class Bench:
 
     server: Server
     application: Application
-    access: AccessLog
 
     def environ(self, ask: Ask) -> dict[str, Any]:
         """Return what gunicorn would pass for *ask*."""
@@ -95,7 +93,7 @@ class Bench:
         """What happens before and after the protocol: reading, headers, metrics, the access line."""
         server, environ = self.server, self.environ(ask)
         endpoint, operation = self._find(ask)
-        exchange, response, headers = Exchange(server, self.access), Response(200), common(server.issuer, endpoint)
+        exchange, response, headers = Exchange(server), Response(200), common(server.issuer, endpoint)
 
         def read() -> None:
             environ["wsgi.input"].seek(0)
@@ -103,13 +101,16 @@ class Bench:
 
         def finish() -> None:
             response.headers = headers[:1]
-            exchange.finish(environ, endpoint, response, 0.0, "actor")
+            exchange.finish(environ, endpoint, response, 0.0)
 
         return [
             ("read the request", read),
             ("finish: headers, metrics, access line", finish),
             ("… metrics", lambda: server.metrics.answered(endpoint.path, ask.method, 200, 0.0001)),
-            ("… access line", lambda: self.access.write("POST", endpoint.path, 200, 0.0001, "127.0.0.1", "actor")),
+            (
+                "… access line",
+                lambda: server.access_log.write("POST", endpoint.path, 200, 0.0001, "127.0.0.1", "actor"),
+            ),
         ]
 
     def token(self, client: Client) -> Iterator[tuple[str, str, str]]:
@@ -190,7 +191,7 @@ def report_text() -> str:
         os.environ[DIRECTORY] = str(metrics)  # before the metrics library is imported
         server, stores = site.assembled(Path(folder) / "home")
         made = site.prepare(server)
-        bench = Bench(server, assembly.application(server, stores), AccessLog(json=True, enabled=True))
+        bench = Bench(server, assembly.application(server, stores))
         parts = [
             bench.introspection(made.opaque),
             bench.token(made.opaque),

@@ -83,7 +83,7 @@ def run(
     gc.collect()
     gc.freeze()  # in the workers the collector would write into all objects, and the memory be shared no more: 20 MiB
     start = web_servers.run_granian if loaded.server == "granian" else web_servers.run_gunicorn
-    start(application, loaded, ready)
+    start(application, loaded, ready, server.flush)
     del held  # the lock lasts as long as the server
 
 

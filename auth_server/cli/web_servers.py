@@ -9,6 +9,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
+from multiprocessing.util import Finalize
 from typing import Any
 
 from auth_server.errors import AuthServerError
@@ -81,11 +82,14 @@ def calm_children() -> None:
     os.register_at_fork(before=hold, after_in_parent=go_on, after_in_child=settle)
 
 
-def run_gunicorn(application: Application, settings: Settings, ready: Callable[[], None]) -> None:
+def run_gunicorn(
+    application: Application, settings: Settings, ready: Callable[[], None], ended: Callable[[], None]
+) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in flight are finished. Does not return.
 
     Args:
         ready: called when the port is open.
+        ended: called in each worker when it ends.
     """
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
@@ -107,6 +111,7 @@ def run_gunicorn(application: Application, settings: Settings, ready: Callable[[
             for name, value in gunicorn_options(settings).items():
                 self.cfg.set(name, value)
             self.cfg.set("when_ready", _open)
+            self.cfg.set("worker_exit", lambda arbiter, worker: ended())
 
         def load(self) -> Application:
             return application
@@ -133,7 +138,9 @@ def _is_no_timeout(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
-def run_granian(application: Application, settings: Settings, ready: Callable[[], None]) -> None:
+def run_granian(
+    application: Application, settings: Settings, ready: Callable[[], None], ended: Callable[[], None]
+) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in flight are finished.
 
     Raises:
@@ -150,6 +157,7 @@ def run_granian(application: Application, settings: Settings, ready: Callable[[]
     def load() -> Application:
         for name in [name for name in os.environ if name not in ("PROMETHEUS_MULTIPROC_DIR", "PATH", "TZ")]:
             del os.environ[name]  # Granian copies the environment into that of every request
+        Finalize(None, ended, exitpriority=0)  # multiprocessing's children end without atexit
         return application
 
     class Announced(Granian):  # type: ignore[misc,valid-type]

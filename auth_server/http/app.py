@@ -16,7 +16,6 @@ from auth_server.http.errors import HttpError, render
 from auth_server.http.exchange import Exchange
 from auth_server.http.incoming import PROBES
 from auth_server.http.lane import Application, Lane
-from auth_server.logs import AccessLog
 from auth_server.protocol.feature import Endpoint, Operation, Surface
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
@@ -44,7 +43,7 @@ def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Applicat
         lane: whether the hot paths go around Flask; off in some tests.
     """
     settings = server.settings
-    exchange = Exchange(server, AccessLog(json=settings.logs_json, enabled=settings.log_level in ("debug", "info")))
+    exchange = Exchange(server)
     app = Flask("auth_server", static_folder=None)
     app.config.update(SQLALCHEMY_DATABASE_URI=settings.database, MAX_CONTENT_LENGTH=settings.max_body)
     app.url_map.redirect_defaults = False

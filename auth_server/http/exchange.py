@@ -9,7 +9,6 @@ from auth_server.errors import AuthServerError, Unavailable
 from auth_server.http import headers, incoming
 from auth_server.http.errors import Bug, render, status_of
 from auth_server.http.peer import peer_address
-from auth_server.logs import AccessLog
 from auth_server.protocol.feature import Cors, Endpoint, Operation
 from auth_server.protocol.messages import Headers, Request, Response
 from auth_server.protocol.server import Server
@@ -20,14 +19,10 @@ _NO_ARGUMENTS: Mapping[str, str] = {}
 
 
 class Exchange:
-    """Runs operations of endpoints.
+    """Runs operations of endpoints."""
 
-    Args:
-        access: writes one line a request.
-    """
-
-    def __init__(self, server: Server, access: AccessLog) -> None:
-        self.server, self._access = server, access
+    def __init__(self, server: Server) -> None:
+        self.server = server
         self._common: dict[str, Headers] = {}
         self._warned_at = 0
 
@@ -106,5 +101,5 @@ class Exchange:
             address, actor = peer_address(environ, self.server.settings.proxies), ""
         else:
             address, actor = request.address, request.actor
-        self._access.write(method, path, response.status, seconds, address, actor)
+        self.server.access_log.write(method, path, response.status, seconds, address, actor)
         return response

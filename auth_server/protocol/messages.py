@@ -1,41 +1,50 @@
 """Requests and responses as the protocol code sees them: no Flask, no sockets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 Headers = tuple[tuple[str, str], ...]
 JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")
-_NOTHING: Mapping[str, Any] = {}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(slots=True)
 class Request:
-    """One request, read and checked for size and form.
+    """One request, read and checked for size and form. Written out, for it is made on every one of them.
 
     Args:
         environ: the WSGI environment, for headers only.
         path: with the issuer's own path taken off.
         address: of the peer, or the one that a trusted proxy names.
+        arguments: what stands in the path's placeholders.
+
+    Attributes:
         form: members of a form or of a JSON object at an OAuth endpoint; none occurs twice.
         json: the JSON object of the body, where the endpoint takes JSON.
         lists: the members that may repeat (`resource`, `audience`).
-        arguments: what stands in the path's placeholders.
         query: parameters of the query string, where the endpoint takes any.
+        actor: whom it turned out to be from, for the access line: a client_id or uid.
     """
 
-    environ: Mapping[str, Any]
-    method: str
-    path: str
-    address: str
-    form: Mapping[str, str] = field(default_factory=dict)
-    json: Mapping[str, Any] | None = None
-    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
-    actor: str = ""  # whom the request turned out to be from, for the access line: a client_id or uid
+    __slots__ = ("actor", "address", "arguments", "environ", "form", "json", "lists", "method", "path", "query")
+
+    def __init__(
+        self,
+        environ: Mapping[str, Any],
+        method: str,
+        path: str,
+        address: str,
+        arguments: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        self.environ, self.method, self.path, self.address, self.arguments = environ, method, path, address, arguments
+        self.form: Mapping[str, str] = _NOTHING
+        self.json: Mapping[str, Any] | None = None
+        self.lists: Mapping[str, Sequence[str]] = _NOTHING
+        self.query: Mapping[str, str] = _NOTHING
+        self.actor = ""
 
     def header(self, name: str) -> str:
         """Return a header's value, empty if it is absent.

@@ -13,6 +13,7 @@ from auth_server.domain.passwords import Passwords
 from auth_server.domain.throttles import Throttles
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
+from auth_server.logs import AccessLog
 from auth_server.metrics import Metrics
 from auth_server.settings import Settings
 from auth_server.store.records import Records
@@ -41,6 +42,7 @@ class Server:
     throttles: Throttles
     audit: Audit
     metrics: Metrics
+    access_log: AccessLog
     features: "tuple[Feature, ...]"
     grants: "Mapping[str, Grant]"
     assertions: "Mapping[str, Authenticate]"  # by client_assertion_type
@@ -49,6 +51,12 @@ class Server:
     def url(self, path: str) -> str:
         """Return the absolute URL of one of our paths."""
         return self.issuer + path
+
+    def flush(self) -> None:
+        """Write what waits: figures, access lines, and the state to disk."""
+        self.metrics.flush()
+        self.access_log.flush()
+        self.state.sync()
 
     def close(self) -> None:
         """Let go of all connections to the stores; they are opened again when they are needed."""

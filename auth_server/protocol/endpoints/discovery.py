@@ -10,7 +10,7 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from auth_server.domain.scopes import ADMIN
 from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Schema, Surface
-from auth_server.protocol.messages import JSON_TYPE, Request, Response
+from auth_server.protocol.messages import JSON_TYPE, Headers, Request, Response
 from auth_server.protocol.server import Server
 
 SCOPES = (
@@ -61,8 +61,7 @@ def _merge(merged: dict[str, Any], members: Mapping[str, Any], feature: str) -> 
 
 def cached(request: Request, body: bytes, max_age: int, kind: tuple[str, str] = JSON_TYPE) -> Response:
     """Return a document that anybody may keep for a while; 304 to those who have it (RFC 9110 §13.1.2)."""
-    etag = _etag(body)
-    headers = (kind, ("ETag", etag), ("Cache-Control", f"public, max-age={max_age}"))
+    etag, headers = _headers(body, max_age, kind)
     asked = request.header("IF_NONE_MATCH")
     if asked and (asked == "*" or etag in [part.strip().removeprefix("W/") for part in asked.split(",")]):
         return Response(304, b"", headers[1:])
@@ -70,8 +69,9 @@ def cached(request: Request, body: bytes, max_age: int, kind: tuple[str, str] = 
 
 
 @lru_cache(16)
-def _etag(body: bytes) -> str:
-    return f'"{sha256(body).hexdigest()[:32]}"'
+def _headers(body: bytes, max_age: int, kind: tuple[str, str]) -> tuple[str, Headers]:
+    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    return etag, (kind, ("ETag", etag), ("Cache-Control", f"public, max-age={max_age}"))
 
 
 def respond_oauth(request: Request, server: Server) -> Response:

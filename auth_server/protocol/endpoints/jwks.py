@@ -10,9 +10,7 @@ PATH = "/.well-known/jwks.json"
 
 def respond(request: Request, server: Server) -> Response:
     """Return the JWK set; verifiers may keep it for JWKS_MAX_AGE, and a new key waits as long before it signs."""
-    with server.records.one_look():
-        keys = server.keyring.jwks()
-    return cached(request, keys, server.settings.jwks_max_age)
+    return cached(request, server.keyring.jwks(), server.settings.jwks_max_age)
 
 
 _SCHEMA = {
