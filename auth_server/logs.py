@@ -55,7 +55,7 @@ class AccessLog:
     """One line a request: no query, no header, no body.
 
     Lines wait for `flush`: a system call in each request would let another thread in, and cost more than all the rest
-    of the line. At most a quarter of a second of them is lost when a process is killed.
+    of the line. At most a tenth of a second of them is lost when a process is killed.
     """
 
     def __init__(self, *, json: bool, enabled: bool) -> None:

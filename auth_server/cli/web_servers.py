@@ -28,7 +28,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bind": f"{host}:{settings.port}",
         "workers": settings.workers,
-        "worker_class": "gthread",
+        "worker_class": "auth_server.cli.draining.DrainingWorker",
         "threads": settings.threads or GUNICORN_THREADS,
         "http_parser": "fast" if importlib.util.find_spec("gunicorn_h1c") else "python",
         "preload_app": True,
@@ -161,7 +161,14 @@ def run_granian(
         return application
 
     class Announced(Granian):  # type: ignore[misc,valid-type]
-        """Granian's workers open the port each for itself, and nothing tells when."""
+        """Granian's workers open the port each for itself, and nothing tells when.
+
+        A worker that dies twice within six seconds would end the server; here it is replaced each time.
+        """
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.respawned_wrks = _Forgetful()
 
         def startup(self, *arguments: Any) -> None:
             super().startup(*arguments)  # from here on there are workers: a thread must not be started before a fork
@@ -170,6 +177,13 @@ def run_granian(
             ready()
 
     Announced("auth_server.wsgi:application", **granian_options(settings)).serve(target_loader=load, wrap_loader=False)
+
+
+class _Forgetful(dict[int, float]):
+    """When each worker was replaced last, for those who ask: long ago."""
+
+    def get(self, key: int, default: Any = None) -> Any:
+        return 0.0
 
 
 def granian_options(settings: Settings) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""Workers that die, and a server that stops while others still call."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests import proves
+from tests.servers.auth_server import AuthServer
+from tests.servers.visitors import SESSION, Visitor
+
+
+def workers(server: AuthServer) -> set[int]:
+    """The worker processes of a server."""
+    assert server.process is not None
+    pid = server.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
+def test_a_worker_that_is_killed_again_and_again_is_replaced(tmp_path: Path, kind: str):
+    """Three times in a row; the server goes on."""
+    server = AuthServer(tmp_path, kind, workers=1)
+    server.start()
+    visitor = Visitor(server)
+    try:
+        for _ in range(3):
+            assert visitor.call("GET", SESSION).status == 401
+            (worker,) = workers(server)
+            os.kill(worker, signal.SIGKILL)
+            _until_replaced(server, worker)
+        assert visitor.call("GET", SESSION).status == 401
+    finally:
+        server.stop()
+
+
+def _until_replaced(server: AuthServer, dead: int) -> None:
+    """Wait until another worker has the port open."""
+    visitor = Visitor(server)
+    for _ in range(400):
+        if workers(server) and dead not in workers(server):
+            try:
+                if visitor.call("GET", "/livez").status == 200:
+                    return
+            except OSError:
+                pass
+        signal.sigtimedwait([], 0.025)
+    raise AssertionError("no worker came")
+
+
+@proves("S-131")
+@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
+def test_whoever_comes_while_the_server_drains_is_refused(tmp_path: Path, kind: str):
+    """At once, and not left waiting for a worker that takes no more."""
+    server = AuthServer(tmp_path, kind, workers=1)
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), 10) as half:
+        half.sendall(b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n{")
+        assert Visitor(server).call("GET", "/livez").status == 200
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        for _ in range(400):
+            try:
+                socket.create_connection(("127.0.0.1", server.port), 5).close()
+            except ConnectionRefusedError:
+                break
+            signal.sigtimedwait([], 0.025)
+        else:
+            raise AssertionError("still accepted")
+        half.sendall(b" " * 38 + b"}")
+        assert half.recv(12) == b"HTTP/1.1 401"
+    server.stop()
