@@ -56,7 +56,7 @@ class Metrics:
         self._asked.append(active)
 
     def flush(self) -> None:
-        """Add up what has happened and write it where all workers' figures are; called about once a second."""
+        """Add up what has happened and write it where all workers' figures are; called by the background thread."""
         requests: Counts[tuple[str, str, int]] = Counts()
         buckets: Counts[tuple[str, int]] = Counts()
         sums: Counts[str] = Counts()

@@ -153,7 +153,7 @@ class State(Protocol):
         """Delete at most *limit* things that have expired; return how many went."""
 
     def sync(self) -> None:
-        """Make every acknowledged write survive power loss; called about once a second."""
+        """Make every acknowledged write survive power loss; called at least once a second."""
 
     def check(self) -> None:
         """Return if the store answers, else raise Unavailable."""
