@@ -25,7 +25,7 @@ ASSERTION_ALGORITHMS: Mapping[str, tuple[str, ...]] = {
     "private_key_jwt": ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519"),
     "client_secret_jwt": ("HS256", "HS384", "HS512"),
 }
-LOOPBACK_HOSTS = ("127.0.0.1", "[::1]", "localhost")
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")  # as urlsplit names them
 _FORBIDDEN_SCHEMES = frozenset(("javascript", "data", "vbscript", "file", "blob", "about"))
 MIN_MAC_SECRET = 43  # characters: 256 bits, where the secret is the key of a MAC (OIDC Core §16.19)
 
@@ -325,7 +325,7 @@ def check_redirect_uri(uri: str) -> None:
     if parts.scheme in ("http", "https"):
         if not parts.hostname or "@" in parts.netloc:
             raise InvalidInput("redirect-uri", f"{uri[:200]!r} needs a host, and no user before it")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise InvalidInput(
                 "redirect-uri", "must be https, or http on 127.0.0.1, [::1] or localhost (RFC 8252 §7.3)"
             )
@@ -337,10 +337,6 @@ def origin(uri: str) -> str:
     """Return the origin of a URI, as browsers write it."""
     parts = urlsplit(uri)
     return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1")
 
 
 _HIDDEN = ("secrets", "token_version", "created_at", "updated_at", "metadata")

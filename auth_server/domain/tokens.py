@@ -16,7 +16,6 @@ from auth_server.store.records import Client, Records, StoredToken, User
 from auth_server.store.state import Entry, Index, Keep, Kind, Page, State
 
 TOUCH = 60  # seconds; the last use is written at most once in that time
-NO_LIMIT = -1
 
 
 @dataclass(slots=True)  # not frozen: that makes making one, on every request, five times as slow

@@ -40,7 +40,7 @@ class Exchange:
         try:
             request = incoming.read(environ, endpoint, operation, server.settings, arguments)
             response = operation.respond(request, server)
-        except Exception as error:
+        except Exception as error:  # nothing is swallowed: `_failed` answers, and logs what is a bug
             response = self._failed(error, endpoint)
         extra: Headers = ()
         if endpoint.cors is Cors.CLIENTS:
