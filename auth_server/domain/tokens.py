@@ -219,6 +219,31 @@ class Tokens:
             self._state.swap(Kind.ACCESS_TOKEN, _entry(token), _entry(used), now)
         return used
 
+    def carry_over(self, token: Token, user: User) -> Token | None:
+        """Let the session in which a person changed a password or factor live on, under the same token.
+
+        That change has given the account its next `password_version`, and so ended all sessions of the one before.
+        This one is moved to it by compare and set: a note of its use is kept, an end of it meanwhile stands.
+
+        Args:
+            token: the caller's session; one that no password counts for is left as it is.
+            user: the account as the change has left it.
+
+        Returns:
+            The session as it stands now; None if it is over, or not of the version before.
+        """
+        now = self._clock()
+        if not token.password_version:
+            return token
+        while entry := self._state.get(Kind.ACCESS_TOKEN, token.key, now):
+            found = unpack(entry)
+            if found.subject != user.uid or found.password_version + 1 != user.password_version:
+                return None
+            carried = replace(found, password_version=user.password_version)
+            if self._state.swap(Kind.ACCESS_TOKEN, entry, _entry(carried), now):
+                return carried
+        return None
+
     # ---- administration
     def by_identifier(self, identifier: str) -> Token:
         """Return the token that a ref id, a session id (64 hex digits) or the token itself names.

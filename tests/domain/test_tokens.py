@@ -1,15 +1,19 @@
 """A token's life: when it counts, what lists show, and how many an end of all ends."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from auth_server.domain.tokens import Token
+from auth_server.domain import credentials
+from auth_server.domain.tokens import TOUCH, Token, Tokens
+from auth_server.domain.users import Changes
 from auth_server.errors import NotFound
 from auth_server.store.records import User
-from auth_server.store.state import Index, Kind, Page
-from tests.people import PASSWORD, join, login
+from auth_server.store.state import Entry, Index, Kind, Page, State
+from tests.people import PASSWORD, alive, join, login, signed_in
 from tests.sites import Site, site
 
 DAY = 86400
@@ -83,3 +87,81 @@ def test_use_does_not_bring_back_what_has_expired(here: Site, jane: User) -> Non
     kept = here.server.state.get(Kind.ACCESS_TOKEN, token.key, here.clock())
     assert kept is not None
     assert b"192.0.2.1" not in kept.data
+
+
+def session(here: Site) -> tuple[str, Token]:
+    """Sign Jane in."""
+    value = signed_in(here)
+    return value, here.server.tokens.by_identifier(value)
+
+
+def changed(here: Site, user: User) -> User:
+    """Jane with a new password."""
+    return here.server.users.change(user.uid, Changes(password="Another-password-1"))
+
+
+def test_a_session_is_carried_over_and_no_other(here: Site, jane: User) -> None:
+    """It keeps its token and all else; that of yesterday's password stays dead, whoever asks."""
+    (mine, token), (other, stale) = session(here), session(here)
+    user = changed(here, jane)
+    assert not alive(here, mine)
+    carried = here.server.tokens.carry_over(token, user)
+    assert carried == replace(token, password_version=2)
+    assert carried == here.server.tokens.by_identifier(mine)
+    assert (alive(here, mine), alive(here, other)) == (True, False)
+    assert here.server.tokens.carry_over(token, user) is None
+    assert here.server.tokens.carry_over(stale, changed(here, jane)) is None
+    assert (alive(here, mine), alive(here, other)) == (False, False)
+
+
+def test_a_session_that_ends_meanwhile_is_not_carried_over(here: Site, jane: User) -> None:
+    """Nor is one of an account that is disabled meanwhile alive again."""
+    (mine, token), (_, other) = session(here), session(here)
+    user = changed(here, jane)
+    here.server.tokens.revoke(token)
+    assert here.server.tokens.carry_over(token, user) is None
+    assert not alive(here, mine)
+    here.server.records.users.change(jane.uid, lambda u: replace(u, token_version=u.token_version + 1))
+    carried = here.server.tokens.carry_over(other, user)
+    assert carried is not None
+    assert here.server.tokens.living(carried, here.clock()) is None
+
+
+class Interrupted:
+    """A state before whose first compare and set something happens."""
+
+    def __init__(self, state: State, meanwhile: Callable[[], object]) -> None:
+        self.state, self.meanwhile = state, meanwhile
+
+    def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
+        return self.state.get(kind, key, now)
+
+    def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
+        meanwhile, self.meanwhile = self.meanwhile, int
+        meanwhile()
+        return self.state.swap(kind, old, new, now)
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["used", "ended"])
+def test_a_session_is_carried_over_as_it_is_in_that_moment(here: Site, jane: User, ends: bool) -> None:
+    """Its use is noted, or it ends, between the look at it and the write."""
+    value, token = session(here)
+    user = changed(here, jane)
+    here.clock.advance(TOUCH)
+    server = here.server
+    act = partial(server.tokens.revoke, token) if ends else partial(server.tokens.touch, token, "192.0.2.9")
+    late = Tokens(
+        server.records, Interrupted(server.state, act), server.keyring, server.audit, server.clock, server.random
+    )
+    carried = late.carry_over(token, user)
+    assert alive(here, value) != ends
+    assert (carried is None) == ends
+    assert ends or (carried.address, carried.last_active) == ("192.0.2.9", here.clock())
+
+
+def test_what_no_password_counts_for_is_left_as_it_is(here: Site, jane: User) -> None:
+    """A child of an app password outlives the change anyway."""
+    value = here.app_password(jane, "sessions")
+    token = here.server.tokens.by_identifier(value)
+    assert here.server.tokens.carry_over(token, changed(here, jane)) == token
+    assert credentials.digest(value) == token.key
