@@ -10,7 +10,7 @@ import threading
 from auth_server.errors import AuthServerError
 from auth_server.protocol.server import Server
 
-SYNC = 0.1  # seconds: often, so that little is written at once and nobody waits for it (at most 1: CONTRACT section 5)
+SYNC = 0.05  # seconds: often, so that little is written at once and nobody waits for it (at most 1: CONTRACT section 5)
 PURGE_EVERY = 60  # seconds
 PURGE_BATCH = 2000  # rows, so that no lock is held for long
 log = logging.getLogger("auth_server.background")
