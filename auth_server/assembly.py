@@ -13,6 +13,7 @@ from auth_server.domain.keys import Keyring, Policy
 from auth_server.domain.login import Login
 from auth_server.domain.passwords import Passwords
 from auth_server.domain.sealing import Sealing, read_key
+from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
@@ -133,6 +134,7 @@ def assemble(
         clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), audit, clock, random),
         passwords=passwords,
         login=Login(records, users, tokens, passwords, throttles, audit, metrics, clock),
+        second_factor=SecondFactor(),
         throttles=throttles,
         audit=audit,
         metrics=metrics,

@@ -31,6 +31,20 @@ class LoginFailed(NotAuthenticated):
     """A name and a secret that do not go together; told alike whatever the reason (S-068)."""
 
 
+class PasscodeRequired(NotAuthenticated):
+    """The password is right, and the account asks for a verification code too."""
+
+    def __init__(self, text: str = "Enter verification code") -> None:
+        super().__init__(text)
+
+
+class PasscodeInvalid(NotAuthenticated):
+    """A verification code that is wrong, was used before, or is older than one that was."""
+
+    def __init__(self, text: str = "Invalid verification code, please try again") -> None:
+        super().__init__(text)
+
+
 class Forbidden(AuthServerError):
     """We know who asks, and they may not do this."""
 

@@ -15,6 +15,8 @@ from auth_server.errors import (
     LoginFailed,
     NotAuthenticated,
     NotFound,
+    PasscodeInvalid,
+    PasscodeRequired,
     Throttled,
     Unavailable,
 )
@@ -24,6 +26,7 @@ from auth_server.protocol.feature import Surface
 from auth_server.protocol.messages import Headers, Response, json_response
 
 PHOTOPRISM_CREDENTIALS = 40  # the position of "Invalid credentials" in PhotoPrism's list of messages
+PHOTOPRISM_PASSCODE = 32  # that of "Enter verification code": by this number clients know what is asked for
 REALM = "auth-server"
 _UNFIT = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
@@ -54,6 +57,8 @@ def render(error: AuthServerError, surface: Surface) -> Response:
         return json_response(body, 429, (("Retry-After", str(error.retry_after)),))
     if isinstance(error, TokensDiffer):
         return json_response({"code": 400, "error": "Unable to do that"}, 400)
+    if isinstance(error, PasscodeRequired | PasscodeInvalid) and surface in (Surface.OAUTH, Surface.PHOTOPRISM):
+        return _passcode(error)
     return _RENDERERS[surface](error)
 
 
@@ -113,6 +118,15 @@ def _photoprism(error: AuthServerError) -> Response:
     status = status_of(error)
     text = {400: "Unable to do that", 503: "Something went wrong, try again"}.get(status) or _public(error)
     return json_response({"code": status, "error": text}, status, _headers(error))
+
+
+def _passcode(error: PasscodeRequired | PasscodeInvalid) -> Response:
+    """What POST session and the grants say of a second factor, in one form (CONTRACT section 5)."""
+    if isinstance(error, PasscodeRequired):
+        body = {"error": "passcode required", "code": PHOTOPRISM_PASSCODE, "message": str(error)}
+    else:
+        body = {"error": "invalid passcode", "code": 401, "message": str(error)}
+    return json_response(body, 401, _headers(error))
 
 
 def _problem(error: AuthServerError) -> Response:

@@ -10,6 +10,7 @@ from auth_server.domain.clients import Clients
 from auth_server.domain.keys import Keyring
 from auth_server.domain.login import Login
 from auth_server.domain.passwords import Passwords
+from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
@@ -39,6 +40,7 @@ class Server:
     clients: Clients
     passwords: Passwords
     login: Login
+    second_factor: SecondFactor
     throttles: Throttles
     audit: Audit
     metrics: Metrics
