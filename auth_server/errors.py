@@ -57,6 +57,10 @@ class Conflict(AuthServerError):
     """The name or identifier is taken, or the record changed meanwhile."""
 
 
+class LastOne(Conflict):
+    """Nobody would be left who may do what only this record's holder may."""
+
+
 class Throttled(AuthServerError):
     """Too many tries.
 

@@ -201,7 +201,7 @@ def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords
     for user in backup.users.page("", EVERYTHING):
         now = present.records.users.get(user.uid)
         if now is not None and user.enabled and not now.enabled:
-            backup.users.change(user.uid, Changes(enabled=False))
+            backup.users.change(user.uid, Changes(enabled=False), keep_admin=False)
     for client in backup.clients.page("", EVERYTHING):
         today = present.records.clients.get(client.client_id)
         if today is not None and client.enabled and not today.enabled:

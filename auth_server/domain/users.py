@@ -1,7 +1,8 @@
 """Accounts of people: the rules for names and changes. What takes rights away ends all they hold at once."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from auth_server.domain import credentials, roles
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.passwords import Passwords, check_new
 from auth_server.domain.tokens import Tokens
-from auth_server.errors import Conflict, InvalidInput, NotFound
+from auth_server.errors import Conflict, InvalidInput, LastOne, NotFound
 from auth_server.store.records import Records, User
 from auth_server.store.state import Page
 
@@ -37,6 +38,15 @@ _REGISTERED_CLAIMS = frozenset(
         "sid",
     ]
 )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to do where the last admin would go."""
+    try:
+        yield
+    except LastOne as error:
+        raise Conflict(f"{error}; make another one first: auth-server users add NAME --role admin") from None
 
 
 def clean_name(name: str) -> str:
@@ -117,12 +127,16 @@ class Users:
             raise NotFound(f"there is no user {name!r}; see: auth-server users ls")
         return user
 
-    def change(self, uid: str, changes: Changes, by: Actor = SERVER) -> User:
+    def change(self, uid: str, changes: Changes, by: Actor = SERVER, *, keep_admin: bool = True) -> User:
         """Change an account. A new password, role or the end of its right to log in ends its sessions at once.
+
+        Args:
+            keep_admin: whether the last admin who can sign in stays one; a restore must not ask for that (S-138).
 
         Raises:
             InvalidInput: a value has not the right form.
             NotFound: the account is gone.
+            Conflict: nobody would be admin any more.
         """
         hashed = ""
         if changes.password is not None:
@@ -143,7 +157,8 @@ class Users:
                 changed = replace(changed, password_version=user.password_version + 1)
             return replace(changed, token_version=user.token_version + disabled, updated_at=self._clock())
 
-        user = self._records.users.change(uid, apply)
+        with _explained():
+            user = self._records.users.change(uid, apply, keep_one=roles.ADMIN if keep_admin else "")
         if changes.enabled is False:
             self._tokens.revoke_user(uid)
         changed = [name for name, value in vars(changes).items() if value is not None]
@@ -159,9 +174,12 @@ class Users:
 
         Raises:
             NotFound: there is none.
+            Conflict: nobody would be admin any more.
         """
         user = self._records.users.get(uid)
-        if user is None or not self._records.users.remove(uid):
+        with _explained():
+            removed = self._records.users.remove(uid, keep_one=roles.ADMIN)
+        if user is None or not removed:
             raise NotFound(f"there is no user {uid!r}")
         self._tokens.revoke_user(uid)
         self._audit.change("user.remove", by, uid=uid, name=user.name)

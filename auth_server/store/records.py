@@ -125,7 +125,13 @@ class Users(Protocol):
     def get(self, uid: str) -> User | None: ...
     def by_name(self, name: str) -> User | None: ...
     def add(self, user: User) -> User: ...
-    def change(self, uid: str, function: Callable[[User], User]) -> User: ...
+
+    def change(self, uid: str, function: Callable[[User], User], *, keep_one: str = "") -> User:
+        """Replace a record by what *function* makes of it.
+
+        Args:
+            keep_one: a role; `LastOne` is raised if the change takes the last enabled account of it away.
+        """
 
     def note_login(self, uid: str, at: int, password_version: int) -> bool:
         """Set the time of the last login if the account still exists, is enabled and has this password version.
@@ -136,7 +142,7 @@ class Users(Protocol):
             Whether all that is so; it is decided and written in one statement.
         """
 
-    def remove(self, uid: str) -> bool: ...
+    def remove(self, uid: str, *, keep_one: str = "") -> bool: ...  # keep_one as in change
     def page(self, search: str, page: Page) -> Sequence[User]: ...
 
 

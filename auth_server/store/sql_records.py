@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from auth_server.errors import Conflict, NotFound
+from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import tables
 from auth_server.store.engine import lock, reading, writing
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, StoredToken, User
@@ -94,14 +94,26 @@ class _Repository:
         with reading(self._engine) as connection:
             return connection.execute(select(self.table).where(condition)).one_or_none()
 
-    def _change(self, value: str, function: Callable[[R], R], build: Callable[[RowMapping], R]) -> R:
+    def _locked(self, connection: Connection, value: str) -> RowMapping | None:
+        query = select(self.table).where(self._where(value)).with_for_update()
+        return connection.execute(query).mappings().one_or_none()
+
+    def _change(
+        self,
+        value: str,
+        function: Callable[[R], R],
+        build: Callable[[RowMapping], R],
+        check: Callable[[Connection, R, R], None] | None = None,
+    ) -> R:
         with writing(self._engine) as connection:
-            query = select(self.table).where(self._where(value)).with_for_update()
-            row = connection.execute(query).mappings().one_or_none()
+            row = self._locked(connection, value)
             if row is None:
                 raise NotFound(f"there is no {self.table.name.removesuffix('s')} {value!r}")
-            changed = function(build(row))
+            before = build(row)
+            changed = function(before)
             self._check_names(connection, changed)
+            if check is not None:
+                check(connection, before, changed)
             connection.execute(update(self.table).where(self._where(value)).values(**_values(changed)))
             _move_generation(connection)
         return changed
@@ -145,8 +157,32 @@ class SqlUsers(_Repository):
         assert number is not None
         return replace(user, number=number[0])
 
-    def change(self, uid: str, function: Callable[[User], User]) -> User:
-        return self._change(uid, function, lambda row: User(**row))
+    def change(self, uid: str, function: Callable[[User], User], *, keep_one: str = "") -> User:
+        def check(connection: Connection, before: User, after: User) -> None:
+            if not (after.enabled and after.role == keep_one):
+                self._check_not_last(connection, before, keep_one)
+
+        return self._change(uid, function, lambda row: User(**row), check if keep_one else None)
+
+    def remove(self, uid: str, *, keep_one: str = "") -> bool:
+        with writing(self._engine) as connection:
+            row = self._locked(connection, uid)  # before the lock below, as in change: else they may wait in a circle
+            if row is None:
+                return False
+            if keep_one:
+                self._check_not_last(connection, User(**row), keep_one)
+            connection.execute(delete(self.table).where(self._where(uid)))
+            _move_generation(connection)
+        return True
+
+    def _check_not_last(self, connection: Connection, user: User, role: str) -> None:
+        """Raise LastOne unless another enabled account has the role; whoever loses it takes turns (S-136)."""
+        c = self.table.c
+        if not user.enabled or user.role != role:
+            return
+        lock(connection, f"last {role}")
+        if not connection.execute(select(c.uid).where(c.role == role, c.enabled, c.uid != user.uid).limit(1)).first():
+            raise LastOne(f"{user.name} is the last {role} who can sign in")
 
     def note_login(self, uid: str, at: int, password_version: int) -> bool:
         c = self.table.c

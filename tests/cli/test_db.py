@@ -113,6 +113,18 @@ def test_a_restore_brings_back_nothing_that_was_taken_away(shell: Shell, tmp_pat
 
 
 @proves("S-138")
+def test_a_restore_brings_back_no_disabled_admin(shell: Shell, tmp_path: Path) -> None:
+    """Not even one who is the only admin of the backup."""
+    shell.json("users", "add", "old", "--password", PASSWORD, "--role", "admin")
+    file = str(tmp_path / "backup")
+    shell.json("db", "backup", file)
+    shell.json("users", "add", "new", "--password", PASSWORD, "--role", "admin")
+    shell.json("users", "mod", "old", "--disable")
+    shell.json("db", "restore", file, "--yes")
+    assert [(user["name"], user["enabled"]) for user in shell.json("users", "ls")] == [("old", False)]
+
+
+@proves("S-138")
 def test_on_a_new_machine_app_passwords_come_back_only_when_asked(shell: Shell, tmp_path: Path) -> None:
     shell.json("users", "add", "jane", "--password", PASSWORD)
     app = shell.json("auth", "add", "jane")["app_password"]

@@ -128,6 +128,37 @@ def test_of_two_who_make_the_same_name_at_once_one_succeeds(shell: Shell) -> Non
     assert [user["name"] for user in shell.json("users", "ls")] == ["jane"]
 
 
+def test_the_last_admin_stays(shell: Shell) -> None:
+    """One who can sign in: a disabled admin, or somebody else, is no substitute."""
+    boss = shell.json("users", "add", "boss", "--password", PASSWORD, "--role", "admin")
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    shell.json("users", "add", "idle", "--password", PASSWORD, "--role", "admin")
+    shell.json("users", "mod", "idle", "--disable")
+    session, before = shell.login("boss")["access_token"], len(shell.events())
+    boss["login_at"] = shell.json("users", "show", "boss")["login_at"]
+    for args in (("rm", "boss", "--yes"), ("mod", "boss", "--disable"), ("mod", "boss", "--role", "user")):
+        done = shell.run("users", *args)
+        assert (done.code, done.out) == (1, "")
+        assert "boss is the last admin" in done.err
+        assert "auth-server users add NAME --role admin" in done.err
+    assert shell.json("users", "show", "boss") == boss
+    assert shell.alive(session)
+    assert len(shell.events()) == before
+    assert shell.json("users", "mod", "boss", "--display-name", "Boss", "--role", "admin", "--enable")["enabled"]
+    assert shell.json("users", "rm", "idle", "--yes") == {"deleted": 1}
+
+
+def test_of_two_admins_each_may_go_but_not_both(shell: Shell) -> None:
+    for first, args in enumerate((("rm", "--yes"), ("mod", "--disable"), ("mod", "--role", "guest"))):
+        for name in ("one", "two"):
+            shell.json("users", "add", f"{name}-{first}", "--password", PASSWORD, "--role", "admin")
+        verb, *flags = args
+        assert shell.run("users", verb, f"one-{first}", *flags).code == 0
+        if first:
+            assert shell.run("users", verb, f"two-{first - 1}", *flags).code == 0
+        assert shell.run("users", verb, f"two-{first}", *flags).code == 1
+
+
 def test_a_taken_name_is_a_conflict(shell: Shell) -> None:
     shell.json("users", "add", "jane", "--password", PASSWORD)
     done = shell.run("users", "add", "JANE", "--password", PASSWORD)

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from auth_server.errors import Conflict
+from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store.records import Client, Records, StoredKey, StoredToken, User
 from auth_server.store.state import Entry, Index, Keep, OnceKey, Page, Rate, State
 from tests import proves
@@ -169,6 +170,17 @@ def _add_users_or_clients(records: Records, process: int) -> list[bool]:
     return [_added(partial(records.clients.add, client)) for client in clients]
 
 
+def _lose_both(records: Records, process: int) -> None:
+    """Of two accounts of each role take one away; half of the processes the one, half the other."""
+    for number in range(ROUNDS):
+        uid, role = f"u{number}-{process % 2}", f"role {number}"
+        with suppress(LastOne, NotFound):
+            if (number + process // 2) % 3 == 0:
+                records.users.change(uid, lambda user: replace(user, enabled=False), keep_one=role)
+            else:
+                records.users.remove(uid, keep_one=role)
+
+
 def _more_tokens(records: Records, _: int) -> None:
     def one_more(client: Client) -> Client:
         return replace(client, token_limit=client.token_limit + 1)
@@ -235,6 +247,16 @@ class TestRecordsContention:
         """Not even when they come at once."""
         won = crowd.run(_add_users_or_clients, open_records)
         assert [sum(column) for column in zip(*won, strict=True)] == [1] * ROUNDS
+
+    @proves("S-136")
+    def test_one_of_a_role_is_left(self, records: Records, open_records: Callable[[], Records], crowd: Crowd) -> None:
+        """Of two who are taken away at once, exactly one stays."""
+        for number in range(ROUNDS):
+            for half in (0, 1):
+                records.users.add(a_user(f"u{number}-{half}", role=f"role {number}"))
+        crowd.run(_lose_both, open_records)
+        left = [user.role for user in records.users.page("", Page(limit=1000)) if user.enabled]
+        assert sorted(left) == sorted(f"role {number}" for number in range(ROUNDS))
 
     def test_no_change_is_lost(self, records: Records, open_records: Callable[[], Records], crowd: Crowd) -> None:
         """Each function gets the record as the one before has left it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auth_server.errors import Conflict, NotFound
+from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store.records import AuditEvent, Client, ClientSecret, Records, StoredKey, StoredToken, User
 from auth_server.store.state import Page
 
@@ -172,6 +172,29 @@ class TestUsers:
             records.users.change("u1", fail)
         assert records.users.get("u1") == user
         records.users.change("u1", lambda user: replace(user, role="admin"))
+
+    @pytest.mark.parametrize("members", [{"enabled": False}, {"role": "user"}])
+    def test_one_of_a_role_is_kept(self, records: Records, members: dict[str, Any]) -> None:
+        """Where it is asked for: neither changed nor removed, unless another one of that role is enabled."""
+        last = records.users.add(a_user("u1", role="admin"))
+        records.users.add(a_user("u2", role="admin", enabled=False))
+        records.users.add(a_user("u3"))
+        generation = records.generation()
+        with pytest.raises(LastOne):
+            records.users.change("u1", lambda user: replace(user, **members), keep_one="admin")
+        with pytest.raises(LastOne):
+            records.users.remove("u1", keep_one="admin")
+        assert records.users.get("u1") == last
+        assert records.generation() == generation
+        records.users.change("u1", lambda user: replace(user, email="j@example.org"), keep_one="admin")
+        records.users.change("u3", lambda user: replace(user, enabled=False), keep_one="admin")
+        records.users.change("u2", lambda user: replace(user, enabled=True))
+        records.users.change("u1", lambda user: replace(user, **members), keep_one="admin")
+        with pytest.raises(LastOne):
+            records.users.remove("u2", keep_one="admin")
+        assert records.users.remove("u1", keep_one="admin")
+        assert not records.users.remove("u1", keep_one="admin")
+        assert records.users.remove("u2")
 
     def test_login_is_noted(self, records: Records) -> None:
         """The time, and nothing else; caches need not be dropped for it."""
