@@ -12,6 +12,8 @@ PACKAGES = {
     "redis-server": "redis-server",
     "prometheus": "prometheus",
     "chromium": "chromium",
+    "dovecot": "dovecot-imapd",
+    "curl": "curl",
 }
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before a package starts its service
 

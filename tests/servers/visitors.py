@@ -146,6 +146,11 @@ class Visitor:
         """Return the session of a person who signed in."""
         return issue(Authorization("local", "default", "password", "", 3600, user=user), self.server.inside).value
 
+    def app_password(self, user: User, scope: str) -> str:
+        """Return an app password of that person."""
+        allowed = Authorization("application", "default", "cli", scope, None, user=user, form="app_password")
+        return issue(allowed, self.server.inside).value
+
     # ---- what clients do
     def ask_token(self, client: Registered, **form: str) -> Answer:
         """Ask for a token with client credentials, by Basic."""

@@ -68,6 +68,8 @@ CONFIG: Mapping[str, Any] = {
     "passwordResetUri": "",
     "registerUri": "",
     "loginUri": "",
+    "previewToken": "",  # there are none, but some clients look for the members
+    "downloadToken": "",
     "debug": False,
     "test": False,
     "demo": False,
