@@ -18,6 +18,7 @@ from auth_server.store.records import (
     Client,
     Clients,
     Leases,
+    Passcodes,
     Records,
     SigningKeys,
     StoredKey,
@@ -55,6 +56,7 @@ class CachedRecords:
         self.users: Users = _CachedUsers(records.users, self.fresh)
         self.clients: Clients = _CachedClients(records.clients, self.fresh)
         self.keys: SigningKeys = _CachedKeys(records.keys, self.fresh)
+        self.passcodes: Passcodes = records.passcodes
         self.tokens: StoredTokens = records.tokens
         self.audit: Audit = records.audit
         self.leases: Leases = records.leases

@@ -154,6 +154,11 @@ def lock(connection: Connection, name: str) -> None:
         connection.execute(text("SELECT value FROM generation WHERE number = 1 FOR UPDATE"))
 
 
+def move_generation(connection: Connection) -> None:
+    """Let every process notice, with this transaction, that what it has cached may have changed."""
+    connection.execute(text("UPDATE generation SET value = value + 1"))
+
+
 def _reason(error: Exception) -> str:
     kind = "database is locked" if isinstance(error, OperationalError) and "locked" in str(error.orig) else ""
     return kind or f"the database does not answer ({type(error).__name__})"

@@ -33,7 +33,24 @@ class User:
     password_version: int = 1  # goes up with every change; sessions of an older one are dead
     token_version: int = 1  # goes up when all tokens for this person are to die, app passwords too
     must_change_password: bool = False  # pages ask for a new password, the API takes it as it is
+    auth_method: Literal["default", "2fa"] = "default"  # whether a second factor is asked for
     login_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passcode:
+    """A key for verification codes of one account; the key is sealed under the key-encryption key."""
+
+    uid: str
+    sealed: bytes
+    recovery_hash: str
+    created_at: int
+    updated_at: int
+    active: bool = False  # in force; else it waits to be confirmed and activated
+    type: str = "totp"
+    last_step: int = 0  # of the newest code that was taken: none of it or before it counts
+    verified_at: int | None = None
+    activated_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +163,44 @@ class Users(Protocol):
     def page(self, search: str, page: Page) -> Sequence[User]: ...
 
 
+class Passcodes(Protocol):
+    """Keys for verification codes: of each account at most one in force, and one that waits."""
+
+    def get(self, uid: str, *, active: bool) -> Passcode | None: ...
+
+    def put(self, passcode: Passcode) -> None:
+        """Keep a key that waits, in place of one that does; `NotFound` if the account is gone."""
+
+    def redeem(self, passcode: Passcode, step: int, *, verified_at: int | None = None) -> bool:
+        """Use up the code of a step if none of that step or a later one was; one statement.
+
+        It does not move the generation.
+
+        Args:
+            verified_at: also note that the person has set the key up.
+
+        Returns:
+            True for exactly one caller of a step, and never for an earlier one or a key that is gone.
+        """
+
+    def activate(self, passcode: Passcode, at: int, function: Callable[[User], User]) -> User | None:
+        """Put a key that waits in force, in place of one that was, and change the account in the same transaction.
+
+        Returns:
+            The account as it is now; None if the key is gone, is not verified or is in force already.
+        """
+
+    def remove(self, uid: str, function: Callable[[User], User], *, only: Passcode | None = None) -> User | None:
+        """Delete an account's keys, and change the account in the same transaction.
+
+        Args:
+            only: do it if this very key is there: its recovery code is used, which works once.
+
+        Returns:
+            The account as it is now; None if there was no such key.
+        """
+
+
 class Clients(Protocol):
     def get(self, client_id: str) -> Client | None: ...
     def add(self, client: Client) -> Client: ...
@@ -192,6 +247,8 @@ class Records(Protocol):
 
     @property
     def users(self) -> Users: ...
+    @property
+    def passcodes(self) -> Passcodes: ...
     @property
     def clients(self) -> Clients: ...
     @property

@@ -22,8 +22,9 @@ from sqlalchemy import (
 
 from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import tables
-from auth_server.store.engine import lock, reading, writing
+from auth_server.store.engine import lock, move_generation, reading, writing
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, StoredToken, User
+from auth_server.store.sql_passcodes import SqlPasscodes
 from auth_server.store.state import Page, key_range
 
 R = TypeVar("R", User, Client)
@@ -42,6 +43,7 @@ class SqlRecords:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.users = SqlUsers(engine)
+        self.passcodes = SqlPasscodes(engine)
         self.clients = SqlClients(engine)
         self.tokens = SqlStoredTokens(engine)
         self.keys = SqlSigningKeys(engine)
@@ -60,10 +62,6 @@ class SqlRecords:
 
     def close(self) -> None:
         self.engine.dispose()
-
-
-def _move_generation(connection: Connection) -> None:
-    connection.execute(update(tables.generation).values(value=tables.generation.c.value + 1))
 
 
 def _prefix(column: ColumnElement[str], search: str) -> ColumnElement[bool]:
@@ -115,7 +113,7 @@ class _Repository:
             if check is not None:
                 check(connection, before, changed)
             connection.execute(update(self.table).where(self._where(value)).values(**_values(changed)))
-            _move_generation(connection)
+            move_generation(connection)
         return changed
 
     def _check_names(self, connection: Connection, record: Any) -> None:
@@ -125,7 +123,7 @@ class _Repository:
         with writing(self._engine) as connection:
             gone = connection.execute(delete(self.table).where(self._where(value))).rowcount > 0
             if gone:
-                _move_generation(connection)
+                move_generation(connection)
         return gone
 
     def _page(self, conditions: Sequence[ColumnElement[bool]], order: ColumnElement[Any], page: Page) -> Sequence[Any]:
@@ -153,7 +151,7 @@ class SqlUsers(_Repository):
         with writing(self._engine) as connection:
             self._check_names(connection, user)
             number = connection.execute(insert(self.table).values(**values)).inserted_primary_key
-            _move_generation(connection)
+            move_generation(connection)
         assert number is not None
         return replace(user, number=number[0])
 
@@ -172,7 +170,7 @@ class SqlUsers(_Repository):
             if keep_one:
                 self._check_not_last(connection, User(**row), keep_one)
             connection.execute(delete(self.table).where(self._where(uid)))
-            _move_generation(connection)
+            move_generation(connection)
         return True
 
     def _check_not_last(self, connection: Connection, user: User, role: str) -> None:
@@ -230,7 +228,7 @@ class SqlClients(_Repository):
             if connection.execute(clash).first():  # S-049
                 raise Conflict(f"a user is named {client.client_id!r}")
             connection.execute(insert(self.table).values(**_values(client)))
-            _move_generation(connection)
+            move_generation(connection)
         return client
 
     def change(self, client_id: str, function: Callable[[Client], Client]) -> Client:
@@ -340,7 +338,7 @@ class SqlSigningKeys:
                 connection.execute(delete(self.table))
                 if after:
                     connection.execute(insert(self.table), [asdict(key) for key in after])
-                _move_generation(connection)
+                move_generation(connection)
         return after
 
 

@@ -44,9 +44,26 @@ users = Table(
     Column("password_version", Integer, nullable=False),
     Column("token_version", Integer, nullable=False, server_default="1"),
     Column("must_change_password", Boolean, nullable=False),
+    Column("auth_method", String(16), nullable=False, server_default="default"),
     Column("login_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+)
+
+# Of each account the key that is in force, and one that waits to be confirmed and activated.
+passcodes = Table(
+    "passcodes",
+    metadata,
+    Column("uid", String(16), ForeignKey("users.uid", ondelete="CASCADE"), primary_key=True),
+    Column("active", Boolean, primary_key=True),
+    Column("type", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("recovery_hash", String(255), nullable=False),
+    Column("last_step", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("verified_at", BigInteger),
+    Column("activated_at", BigInteger),
 )
 
 clients = Table(

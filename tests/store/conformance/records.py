@@ -54,6 +54,7 @@ FULL_USER = User(
     password_version=7,
     token_version=3,
     must_change_password=True,
+    auth_method="2fa",
     login_at=2**33,
 )
 FULL_CLIENT = Client(
