@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
@@ -111,7 +112,7 @@ def assemble(
     methods = [method for feature in features for method in feature.client_auth]
     tokens = Tokens(records, state, keyring, audit, clock, random)
     passwords = passwords or Passwords(threads=settings.threads)
-    users = Users(records, tokens, passwords, audit, clock, random)
+    users = Users(records, tokens, passwords, audit, clock, random, _own_names(settings.issuer_url))
     throttles = Throttles(
         state,
         audit,
@@ -144,6 +145,12 @@ def assemble(
         assertions={m.assertion_type: m.authenticate for m in methods if m.assertion_type and m.authenticate},
         auth_methods=auth_methods,
     )
+
+
+def _own_names(issuer: str) -> tuple[str, ...]:
+    """What people call this server."""
+    host = urlsplit(issuer).hostname or ""
+    return ("auth-server", "authserver", "photoprism", issuer, host, *host.split("."))
 
 
 def _records(at: Stores) -> Records:
