@@ -35,6 +35,9 @@ def test_all_mistakes_are_listed_at_once() -> None:
     [
         ("TRUSTED_PROXIES", "0.0.0.0/0", "trusts every address"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,::/0", "trusts every address"),
+        ("TRUSTED_PROXIES", "0.0.0.0/1 128.0.0.0/1", "trusts every address"),
+        ("TRUSTED_PROXIES", "128.0.0.0/2,::1/128,192.0.0.0/2,64.0.0.0/2,0.0.0.0/3,32.0.0.0/3", "trusts every address"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8 ::/1 8000::/1", "trusts every address"),
         ("TRUSTED_PROXIES", "proxy.example", "does not appear to be"),
         ("ISSUER", "http://auth.example.org", "must be https"),
         ("ISSUER", "https://auth.example.org/", "no trailing slash"),
@@ -98,6 +101,7 @@ def test_a_replaced_key_verifies_what_it_signed() -> None:
         ("DATABASE_URL", "sqlite:////var/lib/auth-server/records.db"),
         ("DATABASE_URL", "sqlite:///records.db"),
         ("REDIS_URL", "redis://:secret@[::1]:6379/0"),
+        ("TRUSTED_PROXIES", "0.0.0.0/1 128.0.0.0/2 10.1.2.3 8000::/1"),
         ("REDIS_URL", "unix:///run/redis.sock?db=1"),
         ("ISSUER", "https://[2001:db8::1]:8443/tenant"),
         ("CORS_ORIGINS", "https://app.example:8443 http://[::1]:3000"),
