@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from auth_server.errors import InvalidInput
+
 Headers = tuple[tuple[str, str], ...]
 JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -23,13 +25,25 @@ class Request:
 
     Attributes:
         form: members of a form or of a JSON object at an OAuth endpoint; none occurs twice.
-        json: the JSON object of the body, where the endpoint takes JSON.
+        unreadable: why the body is no JSON object, where the endpoint asks other things before it looks at that.
         lists: the members that may repeat (`resource`, `audience`).
         query: parameters of the query string, where the endpoint takes any.
         actor: whom it turned out to be from, for the access line: a client_id or uid.
     """
 
-    __slots__ = ("actor", "address", "arguments", "environ", "form", "json", "lists", "method", "path", "query")
+    __slots__ = (
+        "_json",
+        "actor",
+        "address",
+        "arguments",
+        "environ",
+        "form",
+        "lists",
+        "method",
+        "path",
+        "query",
+        "unreadable",
+    )
 
     def __init__(
         self,
@@ -41,10 +55,26 @@ class Request:
     ) -> None:
         self.environ, self.method, self.path, self.address, self.arguments = environ, method, path, address, arguments
         self.form: Mapping[str, str] = _NOTHING
-        self.json: Mapping[str, Any] | None = None
+        self._json: Mapping[str, Any] | None = None
+        self.unreadable: InvalidInput | None = None
         self.lists: Mapping[str, Sequence[str]] = _NOTHING
         self.query: Mapping[str, str] = _NOTHING
         self.actor = ""
+
+    @property
+    def json(self) -> Mapping[str, Any] | None:
+        """The JSON object of the body, where the endpoint takes JSON; None if there is no body.
+
+        Raises:
+            InvalidInput: the body is no JSON object.
+        """
+        if self.unreadable is not None:
+            raise self.unreadable
+        return self._json
+
+    @json.setter
+    def json(self, members: Mapping[str, Any] | None) -> None:
+        self._json = members
 
     def header(self, name: str) -> str:
         """Return a header's value, empty if it is absent.
