@@ -28,7 +28,7 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class Attempt:
     """A try that the throttles have let through and are paid for."""
 
     account: str
@@ -70,7 +70,7 @@ class Login:
             Throttled: too many tries; the password was not looked at.
             Unavailable: too many hashes at once, or the store is away.
         """
-        return self._by_password(self._begin(name, address, cost), password)
+        return self._by_password(self.begin(name, address, cost), password)
 
     def by_password_or_app_password(self, name: str, password: str, address: str, cost: int = 1) -> SignedIn:
         """Return who signs in, like `by_password`, but take one of their app passwords in place of the password.
@@ -80,7 +80,7 @@ class Login:
 
         It does not end the account's row of failures, nor make the address a known one: a program may hold it.
         """
-        attempt = self._begin(name, address, cost)
+        attempt = self.begin(name, address, cost)
         with attempt.charge.unless_unavailable():
             living = self._tokens.find(password) if credentials.is_app_password(password) else None
         if living is None:
@@ -92,7 +92,12 @@ class Login:
         self._succeeded(user, address, BY_APP_PASSWORD)
         return SignedIn(user, token)
 
-    def _begin(self, name: str, address: str, cost: int) -> _Attempt:
+    def begin(self, name: str, address: str, cost: int = 1) -> Attempt:
+        """Take the tries of a check that is to follow, before anything is looked at.
+
+        Raises:
+            Throttled: there are too few.
+        """
         account = clean_name(name)
         try:
             fits = 0 < len(account.encode("utf-8", "replace")) <= MAX_NAME
@@ -101,9 +106,24 @@ class Login:
         except Throttled:
             self._metrics.login("throttled")
             raise
-        return _Attempt(account, user, address, charge)
+        return Attempt(account, user, address, charge)
 
-    def _by_password(self, attempt: _Attempt, password: str) -> User:
+    def confirm(self, attempt: Attempt, password: str, event: str) -> None:
+        """Check the password of a person who is signed in; whether the tries come back is for the caller to say.
+
+        Args:
+            event: what it is asked for, for the audit of a failure.
+
+        Raises:
+            LoginFailed: it is another.
+            Unavailable: too many hashes at once; the tries were given back.
+        """
+        with attempt.charge.unless_unavailable():
+            right = self._passwords.verify(password, attempt.user.password_hash if attempt.user else "")
+        if not right:
+            raise self._failed(attempt, event)
+
+    def _by_password(self, attempt: Attempt, password: str) -> User:
         user = attempt.user
         with attempt.charge.unless_unavailable():
             right = self._passwords.verify(password, user.password_hash if user else "")
@@ -115,7 +135,7 @@ class Login:
         self._succeeded(noted, attempt.address, BY_PASSWORD)
         return noted
 
-    def _failed(self, attempt: _Attempt, event: str) -> LoginFailed:
+    def _failed(self, attempt: Attempt, event: str) -> LoginFailed:
         """Count and note a failure; return the one error that tells of all of them."""
         self._throttles.failed_login(attempt.account)
         self._audit.record(event, "failed", actor=attempt.account, address=attempt.address)
