@@ -1,11 +1,12 @@
 """Settings: typed, from the environment, a file and defaults; every mistake is reported at once, by name.
 
-`AUTH_SERVER_<NAME>` wins over `AUTH_SERVER_<NAME>_FILE`, which wins over `config/auth-server.toml` (or the file
-that `AUTH_SERVER_CONFIG` names), which wins over the defaults here.
+`AUTH_SERVER_<NAME>`, or the content of the file that `AUTH_SERVER_<NAME>_FILE` names, wins over
+`config/auth-server.toml` (or the file that `AUTH_SERVER_CONFIG` names), which wins over the defaults here.
 """
 
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from auth_server.errors import AuthServerError
-from auth_server.settings_sources import PREFIX, read_environment, read_file
+from auth_server.settings_mistakes import sentence
+from auth_server.settings_sources import PREFIX, Given, read_environment, read_file, settings_file
 from auth_server.settings_values import (
     Algorithms,
     DatabaseUrl,
@@ -27,16 +29,19 @@ from auth_server.settings_values import (
     Network,
     Networks,
     OptionalPath,
+    OptionalWhole,
     Password,
     RedisUrl,
     Seconds,
     Switch,
+    Whole,
     Words,
     is_loopback,
     split_url,
 )
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+_URL = re.compile(r"[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]+").fullmatch  # RFC 3986 §2
 MAX_TOKEN_TTL = 2678400  # seconds; how long a client's token may live at most (`--expires`)
 MIN_SESSION_IDLE = 120  # seconds; twice the time in which a session's use is written at most once
 
@@ -48,8 +53,8 @@ def _in_checkout() -> bool:
 def _default_home() -> Path:
     if _in_checkout():
         return CHECKOUT / "data"
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
-    return Path(base) / "auth-server"
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(base) / "auth-server" if os.path.isabs(base) else Path()  # an account without a home: `load` asks
 
 
 class Settings(BaseSettings):
@@ -66,15 +71,17 @@ class Settings(BaseSettings):
     admin_user: str = Field("admin", min_length=1, max_length=64, description="name of the first admin")
     admin_password: Password = Field(None, description="first admin's password; generated where empty")
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(2342, ge=1, le=65535, description="port to listen on")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: Whole = Field(2342, ge=1, le=65535, description="port to listen on")
     server: Annotated[Literal["gunicorn", "granian"], Lower] = Field("gunicorn", description="web server")
-    workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 4), ge=1, le=256, description="processes")
-    threads: int | None = Field(None, ge=1, le=256, description="threads a process; the server's tuned number if empty")
+    workers: Whole = Field(default_factory=lambda: min(os.cpu_count() or 1, 4), ge=1, le=256, description="processes")
+    threads: OptionalWhole = Field(
+        None, ge=1, le=256, description="threads a process; the server's tuned number if empty"
+    )
     tls_cert: OptionalPath = Field(None, description="certificate chain (PEM) to serve https with")
     tls_key: OptionalPath = Field(None, description="its private key (PEM)")
     tls_client_ca: OptionalPath = Field(None, description="authorities whose client certificates are asked for")
-    max_body: int = Field(65536, ge=1024, le=16777216, description="bytes of a request body")
+    max_body: Whole = Field(65536, ge=1024, le=16777216, description="bytes of a request body")
     request_timeout: Seconds = Field(10, description="seconds for a request to arrive and be answered")
     graceful_timeout: Seconds = Field(30, description="seconds for requests in flight when the server stops")
     trusted_proxies: Networks = Field(
@@ -103,9 +110,9 @@ class Settings(BaseSettings):
         default_factory=lambda: ["ES256", "RS256", "EdDSA"], description="one active key each; JWTs take the first"
     )
 
-    login_burst: int = Field(10, ge=3, le=100000, description="login tries of an address at once")
+    login_burst: Whole = Field(10, ge=3, le=100000, description="login tries of an address at once")
     login_refill: Seconds = Field(60, description="seconds until one more")
-    auth_burst: int = Field(60, ge=3, le=100000, description="unknown tokens of an address at once")
+    auth_burst: Whole = Field(60, ge=3, le=100000, description="unknown tokens of an address at once")
     auth_refill: Seconds = Field(10, description="seconds until one more")
     photoprism_grants: Switch = Field(True, description="the token endpoint's `password` and `session` grants")
 
@@ -182,10 +189,16 @@ class WrongSettings(AuthServerError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Settings, and for each name where its value comes from: `environment`, `file PATH` or `default`."""
+    """Settings, and where they come from.
+
+    Args:
+        sources: for each name `environment VARIABLE`, `file PATH`, `command line` or `default`.
+        file: the settings file; its own source stands under `config`.
+    """
 
     settings: Settings
     sources: Mapping[str, str]
+    file: Path | None
 
 
 def load(environ: Mapping[str, str], **overrides: object) -> Loaded:
@@ -198,7 +211,8 @@ def load(environ: Mapping[str, str], **overrides: object) -> Loaded:
     Raises:
         WrongSettings: with every mistake at once.
     """
-    file = read_file(environ, CHECKOUT / "config/auth-server.toml")
+    path, found_by = settings_file(environ, CHECKOUT / "config/auth-server.toml")
+    file = read_file(path) if path else Given({}, [])
     environment = read_environment(environ, Settings.model_fields)
     flags = {name: (value, "command line") for name, value in overrides.items() if value is not None}
     given = {**file.values, **environment.values, **flags}
@@ -207,26 +221,21 @@ def load(environ: Mapping[str, str], **overrides: object) -> Loaded:
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        mistakes += [_sentence(problem) for problem in error.errors()]
+        mistakes += [_told(problem, given) for problem in error.errors()]
         settings = None
     mistakes += _together(settings or _good_part(values))
     if mistakes or settings is None:
         raise WrongSettings(mistakes)
-    return Loaded(settings, {name: given.get(name, (None, "default"))[1] for name in Settings.model_fields})
+    sources = {name: given.get(name, (None, "default"))[1] for name in Settings.model_fields}
+    return Loaded(settings, {**sources, "config": found_by}, path)
 
 
-def _sentence(problem: Any) -> str:
-    name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
-    if problem["type"] == "extra_forbidden":
-        return f"{name}: is not a setting{_nearest(name)}"
-    return f"{name}: {problem['msg'].removeprefix('Value error, ')}"
-
-
-def _nearest(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower(), Settings.model_fields, 1)
-    return f"; did you mean {near[0].upper()}?" if near else ""
+def _told(problem: Any, given: Mapping[str, tuple[Any, str]]) -> str:
+    """What is wrong with a value, and where it stands unless its own variable holds it."""
+    name = str(problem["loc"][0])
+    source = given[name][1]
+    elsewhere = "" if source == f"environment {PREFIX}{name.upper()}" else f" ({source})"
+    return sentence(problem, Settings.model_fields) + elsewhere
 
 
 def _good_part(values: Mapping[str, Any]) -> Settings:
@@ -243,15 +252,7 @@ def _good_part(values: Mapping[str, Any]) -> Settings:
 
 def _together(settings: Settings) -> list[str]:
     """Mistakes that only show when settings are looked at together."""
-    found = [*_wrong_issuer(settings), *_too_short(settings)]
-    if bool(settings.tls_cert) != bool(settings.tls_key):
-        found.append("TLS_CERT: and TLS_KEY belong together; give both or none")
-    if settings.tls_client_ca and not settings.tls_cert:
-        found.append("TLS_CLIENT_CA: needs TLS_CERT and TLS_KEY")
-    for name in ("tls_cert", "tls_key", "tls_client_ca"):
-        path = getattr(settings, name)
-        if path and not path.is_file():
-            found.append(f"{name.upper()}: there is no file {path}")
+    found = [*_wrong_issuer(settings), *_wrong_files(settings), *_too_short(settings)]
     for origin in settings.cors_origins:
         parts = split_url(origin)
         if parts is None or parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
@@ -266,12 +267,23 @@ def _wrong_issuer(settings: Settings) -> Iterator[str]:
     if url is None:
         yield "ISSUER: must be a URL such as https://auth.example.org; the host or port of this one is wrong"
         return
-    if settings.issuer and (url.scheme not in ("http", "https") or not url.hostname or not settings.issuer.isascii()):
+    if settings.issuer and (url.scheme not in ("http", "https") or not url.hostname or not _URL(settings.issuer)):
         yield "ISSUER: must be a URL such as https://auth.example.org"
     elif url.scheme == "http" and not is_loopback(url.hostname or ""):  # RFC 9700 §2.6
         yield "ISSUER: must be https, for its host is not loopback"
     if url.query or url.fragment or url.username or settings.issuer.endswith(("/", "?", "#")):
         yield "ISSUER: must have no trailing slash, query, fragment or user"
+
+
+def _wrong_files(settings: Settings) -> Iterator[str]:
+    if settings.home == Path():
+        yield "HOME: is required; name the folder for what is written"
+    for name, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert"), ("tls_client_ca", "tls_cert")):
+        path = getattr(settings, name)
+        if path and not getattr(settings, other):
+            yield f"{name.upper()}: needs {other.upper()}; give both or none"
+        if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
+            yield f"{name.upper()}: there is no file {path} that can be read"
 
 
 def _too_short(settings: Settings) -> Iterator[str]:

@@ -48,6 +48,12 @@ def _switch(value: object) -> object:
     return {"on": True, "off": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):  # Python takes it for 0 or 1
+        raise ValueError(f"must be a whole number, not {value}")
+    return value
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
@@ -129,7 +135,9 @@ def _redis(value: SecretStr | None) -> SecretStr | None:
 
 Lower = BeforeValidator(_lower)
 Switch = Annotated[bool, BeforeValidator(_switch)]
-Seconds = Annotated[int, Field(ge=1, le=315360000)]
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+OptionalWhole = Annotated[Whole | None, BeforeValidator(_empty_is_none)]
+Seconds = Annotated[Whole, Field(ge=1, le=315360000)]
 Words = Annotated[list[str], BeforeValidator(_split)]
 Networks = Annotated[Words, AfterValidator(_networks)]
 Algorithms = Annotated[Words, AfterValidator(_algorithms)]
