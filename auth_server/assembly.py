@@ -120,6 +120,7 @@ def assemble(
         Rate(settings.login_burst, settings.login_refill),
         Rate(settings.auth_burst, settings.auth_refill),
     )
+    second_factor = SecondFactor(records, tokens, sealing, passwords, throttles, audit, clock, random)
     auth_methods = tuple(method.method for method in methods)
     registrable = tuple(grant.grant_type for grant in grants.values() if grant.registrable)
     return Server(
@@ -134,8 +135,8 @@ def assemble(
         users=users,
         clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), audit, clock, random),
         passwords=passwords,
-        login=Login(records, users, tokens, passwords, throttles, audit, metrics, clock),
-        second_factor=SecondFactor(),
+        login=Login(records, users, tokens, passwords, second_factor, throttles, audit, metrics, clock),
+        second_factor=second_factor,
         throttles=throttles,
         audit=audit,
         metrics=metrics,
