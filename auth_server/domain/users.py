@@ -184,6 +184,14 @@ class Users:
         self._audit.change("user.change", by, uid=uid, name=user.name, changed=changed)
         return user
 
+    def check_password(self, user: User, password: str) -> None:
+        """See whether a password will be taken for an account's new one; `add` and `change` see to it themselves.
+
+        Raises:
+            InvalidInput: no; the reason says why, and what to do.
+        """
+        check_new(password, self._expected(user))
+
     def update(self, uid: str, function: Callable[[User], User]) -> User:
         """Change what no rule guards: a better hash."""
         return self._records.users.change(uid, function)

@@ -15,6 +15,7 @@ from auth_server.protocol.endpoints.revocation import DELETED, deleted, revoke
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.photoprism import shapes
+from auth_server.protocol.photoprism.forms import read_texts
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
 from auth_server.store.state import Index, Keep
@@ -48,15 +49,7 @@ def read_form(members: Mapping[str, Any]) -> Form:
     Raises:
         InvalidInput: one of them is no string, or there twice.
     """
-    values: dict[str, str] = {}
-    for given, value in members.items():
-        name = given.lower()
-        if name not in _MEMBERS or value is None:
-            continue
-        if not isinstance(value, str) or name in values:
-            raise InvalidInput(name, "must be a string, and given once")
-        values[name] = value
-    return Form(**values)
+    return Form(**read_texts(members, _MEMBERS))
 
 
 # ---- POST
