@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.sites import Site
 
-TOLD = frozenset(("audit_events", "throttles", "spent"))  # tries, and what is told of them, are written for refusals too
+TOLD = frozenset(("audit_events", "throttles", "spent"))  # tries and what is told of them: for refusals too
 
 
 def stored(here: Site) -> dict[str, list[tuple[Any, ...]]]:
