@@ -1,7 +1,6 @@
 """Puts the server together: the only file that knows every part."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -26,7 +25,7 @@ from auth_server.protocol.server import Server
 from auth_server.settings import Settings
 from auth_server.store import engine as engines
 from auth_server.store import schema
-from auth_server.store.cached_records import CachedRecords, SqliteGeneration
+from auth_server.store.cached_records import CachedRecords
 from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.sql_state import SqliteState
@@ -155,8 +154,7 @@ def _own_names(issuer: str) -> tuple[str, ...]:
 
 
 def _records(at: Stores) -> Records:
-    file = at.records.url.database if at.records.dialect.name == "sqlite" else None
-    return CachedRecords(SqlRecords(at.records), SqliteGeneration(Path(file)) if file else None)
+    return CachedRecords(SqlRecords(at.records))
 
 
 def _sealing(settings: Settings, records: Records, random: Random) -> Sealing:
