@@ -15,6 +15,7 @@ from auth_server.domain.passwords import Passwords
 from auth_server.domain.sealing import Sealing, read_key
 from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
+from auth_server.domain.token_lists import TokenLists
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
 from auth_server.errors import AuthServerError
@@ -131,6 +132,7 @@ def assemble(
         state=state,
         keyring=keyring,
         tokens=tokens,
+        token_lists=TokenLists(tokens, records, state, clock),
         users=users,
         clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), audit, clock, random),
         passwords=passwords,

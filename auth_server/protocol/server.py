@@ -12,6 +12,7 @@ from auth_server.domain.login import Login
 from auth_server.domain.passwords import Passwords
 from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
+from auth_server.domain.token_lists import TokenLists
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
 from auth_server.logs import AccessLog
@@ -36,6 +37,7 @@ class Server:
     state: State
     keyring: Keyring
     tokens: Tokens
+    token_lists: TokenLists
     users: Users
     clients: Clients
     passwords: Passwords
