@@ -18,7 +18,6 @@ from tests import proves
 from tests.authenticators import activated, made, passcode
 from tests.people import PASSWORD, alive, app_password, bearer, join, login, signed_in
 from tests.sites import Site, site
-from tests.stored import stored
 
 VERBS = ("", "confirm", "activate", "deactivate")
 DENIED = {"code": 403, "error": "Permission denied"}
@@ -149,25 +148,25 @@ def test_what_is_not_confirmed_is_not_activated(here: Site, jane: User, session:
     other = signed_in(here)
     if ready:
         made(here, jane, session)
-    before = stored(here.server.settings.home)
+    before = here.stored()
     assert told(passcode(here, jane, session, "activate")) == (403, NOT_SAVED)
-    assert stored(here.server.settings.home) == before
+    assert here.stored() == before
     assert alive(here, other)
     activated(here, jane, session)
-    before = stored(here.server.settings.home)
+    before = here.stored()
     assert told(passcode(here, jane, session, "activate")) == (403, NOT_SAVED)
-    assert stored(here.server.settings.home) == before
+    assert here.stored() == before
 
 
 def test_a_wrong_code_confirms_nothing(here: Site, jane: User, session: str):
     """Nor do none, the recovery code, one of two steps ago, and one while there is no key."""
     assert told(passcode(here, jane, session, "confirm", code="123456")) == (403, WRONG_CODE)
     app = made(here, jane, session)
-    before = stored(here.server.settings.home)
+    before = here.stored()
     for number, code in enumerate(("", app.wrong_code(), app.recovery_code, app.code(-2))):
         answer = passcode(here, jane, session, "confirm", f"192.0.2.{number + 2}", code=code)
         assert told(answer) == (403, WRONG_CODE)
-    assert stored(here.server.settings.home) == before
+    assert here.stored() == before
     assert told(passcode(here, jane, session, "activate")) == (403, NOT_SAVED)
     assert passcode(here, jane, session, "confirm", code=app.code(-1)).status_code == 200
     assert [event.outcome for event in events(here)][-2:] == ["failed", "ok"]
@@ -188,11 +187,11 @@ def test_the_code_that_confirmed_does_not_sign_in(here: Site, jane: User, sessio
 def test_a_key_in_force_is_not_replaced_without_its_code(here: Site, jane: User, session: str):
     """With it a new one waits, and until that is activated the old one counts."""
     app = activated(here, jane, session)
-    before = stored(here.server.settings.home)
+    before = here.stored()
     assert told(passcode(here, jane, session, password=PASSWORD)) == (401, REQUIRED)
     assert told(passcode(here, jane, session, password=PASSWORD, code=app.wrong_code())) == (401, INVALID)
     assert told(passcode(here, jane, session, password="wrong", code=app.code())) == (403, WRONG_PASSWORD)
-    assert stored(here.server.settings.home) == before
+    assert here.stored() == before
     other = made(here, jane, session, code=app.code())
     assert told(login(here, code=other.code())) == (401, INVALID)
     second = login(here, code=app.next_code()).json["access_token"]
@@ -217,10 +216,10 @@ def test_the_recovery_code_makes_way_for_a_new_key(here: Site, jane: User, sessi
 def test_deactivation_asks_for_the_password(here: Site, jane: User, session: str):
     """Then there is no key any more, and a login asks for no code; a second time there is nothing."""
     app = activated(here, jane, session)
-    before = stored(here.server.settings.home)
+    before = here.stored()
     assert told(passcode(here, jane, session, "deactivate", password="wrong")) == (403, WRONG_PASSWORD)
     assert told(passcode(here, jane, session, "deactivate")) == (403, WRONG_PASSWORD)
-    assert stored(here.server.settings.home) == before
+    assert here.stored() == before
     done = passcode(here, jane, session, "deactivate", password=PASSWORD)
     assert told(done) == (200, {"code": 200, "message": "Settings saved"})
     again = passcode(here, jane, session, "deactivate", password=PASSWORD)
@@ -249,12 +248,12 @@ def test_other_peoples_factors_are_out_of_reach(here: Site, jane: User, session:
     app = activated(here, jane, session)
     bob = join(here, "bob", role)
     token = signed_in(here, bob.name)
-    before = stored(here.server.settings.home)
+    before = here.stored()
     body = {"password": PASSWORD, "code": app.code()}
     assert told(passcode(here, jane, token, verb, **body)) == (403, DENIED)
     nobody = User("unobody000000000", "x", "user", 0, 0)
     assert told(passcode(here, nobody, token, verb, **body)) == (403, DENIED)
-    assert stored(here.server.settings.home) == before
+    assert here.stored() == before
     assert login(here, code=app.code()).status_code == 200
 
 
@@ -270,11 +269,11 @@ def test_programs_change_no_factor(here: Site, verb: str):
     here.server.clients.add({"client_id": "svc", "scope": "*", "role": "admin"}, secret="s" * 43)
     form = {"grant_type": "client_credentials", "client_id": "svc", "client_secret": "s" * 43}
     client = here.http.post("/api/v1/oauth/token", data=form).json["access_token"]
-    before = stored(here.server.settings.home)
+    before = here.stored()
     for token in (program, child, client, here.app_password(jane, "passcode"), here.token("*")):
         answer = passcode(here, jane, token, verb, password=PASSWORD, code=app.code())
         assert told(answer) == (403, DENIED)
-    after = stored(here.server.settings.home)
+    after = here.stored()
     assert after["passcodes"] == before["passcodes"]
     assert after["users"] == before["users"]
 
@@ -284,7 +283,7 @@ def test_who_asks_is_checked_before_what(here: Site, jane: User, session: str, v
     """No token 401, another's 403, and only then an unreadable body or another type 400; nothing is written."""
     path = f"/api/v1/users/{jane.uid}/passcode" + (f"/{verb}" if verb else "")
     bob = signed_in(here, join(here, "bob").name)
-    before = stored(here.server.settings.home)
+    before = here.stored()
     login_needed = {"code": 401, "error": "Please log in to your account"}
     assert told(here.http.post(path, data=b"{")) == (401, login_needed)
     assert told(here.http.post(path, data=b"{", headers=bearer(bob))) == (403, DENIED)
@@ -299,7 +298,7 @@ def test_who_asks_is_checked_before_what(here: Site, jane: User, session: str, v
         answer = passcode(here, jane, session, verb, type=kind)
         assert told(answer) == (400, {"code": 400, "error": "Unsupported type"})
         here.clock.advance(180)
-    after = stored(here.server.settings.home)
+    after = here.stored()
     assert (after["passcodes"], after["users"]) == (before["passcodes"], before["users"])
 
 
