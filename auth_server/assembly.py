@@ -111,7 +111,7 @@ def assemble(
     grants = {grant.grant_type: grant for feature in features for grant in feature.grants}
     methods = [method for feature in features for method in feature.client_auth]
     tokens = Tokens(records, state, keyring, audit, clock, random)
-    passwords = passwords or Passwords(threads=settings.threads)
+    passwords = passwords or Passwords(threads=settings.threads, processes=settings.workers)
     users = Users(records, tokens, passwords, audit, clock, random, _own_names(settings.issuer_url))
     throttles = Throttles(
         state,
