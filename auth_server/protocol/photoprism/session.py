@@ -277,8 +277,8 @@ _CREATE = Operation(
     responses={
         200: ("The session; its token is shown this once.", shapes.SESSION),
         400: "The body is no JSON object of the right types, or there is neither body nor token.",
-        401: "Wrong name or password, or a client's token. With `code` 32 the password is right, and a verification code is"
-        " missing; with `code` 401 it is wrong, or was used.",
+        401: "Wrong name or password, or a client's token. With `code` 32 the password is right and a verification code"
+        " is missing; with `code` 401 it is wrong, or was used.",
         403: "The app password's scope does not cover `sessions`.",
         404: "A share link's token.",
     },
