@@ -21,9 +21,9 @@ _ETAG: Mapping[str, Schema] = {
 }
 _DEPRECATED: Mapping[str, Schema] = {
     "Deprecation": {"type": "string", "pattern": "^@[0-9]+$", "description": "Since when (RFC 9745)."},
-    "Sunset": {"type": "string", "description": "Until when it is there (RFC 8594); absent while that is open."},
     "Link": {"type": "string", "description": 'What to use instead: `rel="deprecation"`, `rel="sunset"`.'},
 }
+_SUNSET: Mapping[str, Schema] = {"Sunset": {"type": "string", "description": "Until when it is there (RFC 8594)."}}
 
 
 class Answers:
@@ -111,7 +111,9 @@ class Answers:
 
 
 def _headers(endpoint: Endpoint, operation: Operation, status: int, answer: Answer) -> dict[str, Any]:
-    headers: dict[str, Schema] = dict(_DEPRECATED) if operation.deprecated else {}
+    headers: dict[str, Schema] = {}
+    if operation.deprecated:
+        headers = {**_DEPRECATED, **(_SUNSET if operation.deprecated.sunset else {})}
     if status in (429, 503):
         headers |= _RETRY_AFTER
     elif status == 401:
