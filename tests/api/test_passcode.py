@@ -357,5 +357,5 @@ def test_a_role_user_sets_up_a_factor_like_an_admin(here: Site):
 
 def test_a_server_starts_without_what_only_codes_need():
     """Neither library takes memory before somebody sets up a factor or signs in with one."""
-    code = "import sys, auth_server.wsgi, auth_server.http.app; sys.exit(bool({'pyotp', 'segno'} & {*sys.modules}))"
+    code = "import sys, auth_server.assembly, auth_server.http.app; sys.exit(bool({'pyotp', 'segno'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
