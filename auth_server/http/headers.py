@@ -18,7 +18,7 @@ SECURITY: Headers = (
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 NO_STORE: Headers = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 HSTS: Headers = (("Strict-Transport-Security", "max-age=31536000"),)
-EXPOSED = "Deprecation, ETag, Link, Retry-After, Sunset, WWW-Authenticate, X-Limit, X-Offset"
+EXPOSED = "Deprecation, ETag, Link, Retry-After, Sunset, WWW-Authenticate"
 ALLOWED = "Authorization, Content-Type, If-None-Match, X-Auth-Token, X-Session-ID"
 
 

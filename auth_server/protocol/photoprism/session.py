@@ -13,7 +13,7 @@ from auth_server.errors import Forbidden, InvalidInput, LoginFailed, NotAuthenti
 from auth_server.protocol import bearer, examples
 from auth_server.protocol.description import Example, Link, Parameter, Schema
 from auth_server.protocol.endpoints.revocation import DELETED, DELETED_EXAMPLE, deleted, revoke
-from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
+from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.photoprism import shapes
 from auth_server.protocol.photoprism.forms import read_texts
@@ -339,13 +339,14 @@ def _delete(arguments: Mapping[str, str]) -> Operation:
     )
 
 
-def _endpoint(path: str, *operations: Operation, lane: bool = False) -> Endpoint:
+def _endpoint(path: str, *operations: Operation, lane: bool = False, cors: Cors = Cors.NONE) -> Endpoint:
     return Endpoint(
         path,
         surface=Surface.PHOTOPRISM,
         tag="PhotoPrism",
         body=Body.ANY_JSON,
         lane=lane,
+        cors=cors,
         operations=operations,
         arguments={"id": _ID},
     )
@@ -355,8 +356,8 @@ FEATURE = Feature(
     name="photoprism_session",
     specs=("PhotoPrism web API",),
     endpoints=(
-        _endpoint("/api/v1/session", _CREATE, _read({}), _delete({}), lane=True),
-        _endpoint("/api/v1/session/<id>", _read(_OWN), _delete(_OWN)),
+        _endpoint("/api/v1/session", _CREATE, _read({}), _delete({}), lane=True, cors=Cors.CLIENTS),
+        _endpoint("/api/v1/session/<id>", _read(_OWN), _delete(_OWN), cors=Cors.CLIENTS),
         _endpoint("/api/v1/sessions", _CREATE),
         _endpoint("/api/v1/sessions/<id>", _read(_OWN), _delete(_OWN)),
     ),
