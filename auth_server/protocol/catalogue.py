@@ -5,7 +5,7 @@ from auth_server.protocol.endpoints import discovery, introspection, jwks, revoc
 from auth_server.protocol.extensions import client_assertion
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.grants import client_credentials
-from auth_server.protocol.photoprism import config, grants, passcode, password, session
+from auth_server.protocol.photoprism import app_passwords, config, grants, passcode, password, session
 from auth_server.protocol.tokens import access_token
 
 FEATURES: tuple[Feature, ...] = (
@@ -22,5 +22,6 @@ FEATURES: tuple[Feature, ...] = (
     passcode.FEATURE,
     password.FEATURE,
     grants.FEATURE,
+    app_passwords.FEATURE,
     config.FEATURE,
 )
