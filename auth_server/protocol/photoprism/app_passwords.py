@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from auth_server.protocol import bearer, examples
-from auth_server.protocol.description import Example, Parameter, Schema
+from auth_server.protocol.description import Answer, Example, Parameter, Schema
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.photoprism import lists, shapes
@@ -52,7 +52,7 @@ _LIST = Operation(
             "Another's list: an empty array. An app password, or a client's token that does not reach that far.",
             {"anyOf": [_EMPTY, shapes.ERROR]},
         ),
-        404: ("A client's token without a user.", _EMPTY),
+        404: Answer("A client's token without a user.", _EMPTY, example=[]),
     },
     security=("bearer",),
     examples={
