@@ -125,6 +125,22 @@ def test_the_other_sessions_of_the_person_end(here: Site):
     replica.close()
 
 
+def test_app_passwords_end_where_that_is_wanted(here: Site):
+    """All of that person's, with the sessions made with them; nobody else's, and no client's token."""
+    user = join(here)
+    mine, _ = signed_in(here), signed_in_as_bob(here)
+    apps = [app_password(here, mine, client_name=name).json["access_token"] for name in ("Phone", "Tablet")]
+    child = login(here, password=apps[0]).json["access_token"]
+    foreign = here.app_password(here.server.users.find("bob"), "sessions")
+    of_client = here.token("metrics")
+    refused = put(here, user, mine, app_passwords="keep")
+    assert told(refused) == (400, {**REFUSED, "details": "app_passwords: must be revoke, or absent"})
+    assert told(put(here, user, mine, app_passwords="revoke")) == (200, DONE)
+    tokens = (mine, *apps, child, foreign, of_client)
+    assert [bool(here.server.tokens.find(token)) for token in tokens] == [True, False, False, False, True, True]
+    assert {event.details.get("why") for event in here.server.records.audit.page(Page(2))} == {"password"}
+
+
 def signed_in_as_bob(here: Site) -> str:
     """Somebody else's session."""
     join(here, "bob")

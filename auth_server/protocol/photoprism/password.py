@@ -140,8 +140,9 @@ _CHANGE = Operation(
     "PUT",
     change,
     "Change one's own password",
-    "The account's other sessions end at once; this one keeps its token. Clients' tokens live on; so do app passwords and"
-    " the sessions made with them, unless `app_passwords` says otherwise. It takes a session: no app password, and no client's token.",
+    "The account's other sessions end at once; this one keeps its token. Clients' tokens live on; so do app passwords"
+    " and the sessions made with them, unless `app_passwords` says otherwise. It takes a session: no app password, and"
+    " no client's token.",
     request=_REQUEST,
     responses={
         200: ("It is changed.", _MESSAGE),
