@@ -16,7 +16,7 @@ PACKAGES = {
     "curl": "curl",
     "openssl": "openssl",
     "promtool": "prometheus",
-    "nginx": "nginx-light",
+    "nginx": "nginx",
     "systemd-analyze": "systemd",
 }
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before a package starts its service
