@@ -86,7 +86,9 @@ class Stores:
                 raise AuthServerError(f"HOME {self.home} is shared with others; set AUTH_SERVER_HOME to another folder")
             self.home.chmod(0o700)
         except OSError as error:
-            raise AuthServerError(f"HOME {self.home} cannot be used: {error.strerror}; set AUTH_SERVER_HOME") from None
+            raise AuthServerError(
+                f"HOME {self.home} cannot be used: {error.strerror}; set AUTH_SERVER_HOME to a folder of your own"
+            ) from None
         self.shut_out_others()
 
     def shut_out_others(self) -> None:

@@ -18,10 +18,10 @@ from auth_server.settings import Settings
 
 @click.command()
 @click.option("--host", help="Address to listen on.")
-@click.option("--port", type=int, help="Port to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--server", type=click.Choice(["gunicorn", "granian"]), help="Web server.")
-@click.option("--workers", type=int, help="Processes.")
-@click.option("--threads", type=int, help="Threads of each process.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each process.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM) to serve https with.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
 @click.option("--tls-client-ca", type=click.Path(path_type=Path), help="Authorities of client certificates.")
