@@ -8,6 +8,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "how-to/script",
         "how-to/resource-service",
         "how-to/prometheus",
+        "how-to/dovecot",
         "how-to/second-factor",
         "how-to/people-and-clients",
         "how-to/rotate-keys",
