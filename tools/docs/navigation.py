@@ -10,6 +10,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "how-to/prometheus",
         "how-to/dovecot",
         "how-to/second-factor",
+        "how-to/own-account",
         "how-to/people-and-clients",
         "how-to/rotate-keys",
         "how-to/back-up",
