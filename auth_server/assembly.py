@@ -35,7 +35,7 @@ from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Rate, State
 
 if TYPE_CHECKING:
-    from auth_server.http.lane import Application
+    from auth_server.http.lane import Lane
 
 STATE_FILE = "state.db"
 
@@ -202,7 +202,7 @@ def _state(settings: Settings) -> State:
     return RedisState(settings.redis_url.get_secret_value())
 
 
-def application(server: Server, at: Stores, *, lane: bool = True) -> "Application":
+def application(server: Server, at: Stores, *, lane: bool = True) -> "Lane":
     """Return the WSGI application of a server."""
     from auth_server.http.app import create_app  # Flask is a third of a command's start
 
