@@ -1,7 +1,6 @@
 """Everything that the documentation tells a reader to type does what it says, in the order of the page."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -26,9 +25,9 @@ def has_commands(name: str) -> bool:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    """Somebody with a fresh folder."""
-    made = Reader(tmp_path)
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Somebody with a fresh folder, whose name is short enough for sockets in it."""
+    made = Reader(tmp_path_factory.mktemp("r"))
     yield made
     made.close()
 

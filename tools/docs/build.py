@@ -41,7 +41,7 @@ def gather(pages: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     with (pages / "index.md").open("a") as index:
-        index.write(_tables_of_contents(pages))
+        index.write(_tables_of_contents())
 
 
 def made_pages() -> Mapping[str, str]:
@@ -69,11 +69,11 @@ def _decisions() -> str:
     )
 
 
-def _tables_of_contents(pages: Path) -> str:
-    parts = []
-    for head, names in SECTIONS.items():
-        there = [name for name in names if (pages / f"{name}.md").exists()]
-        parts.append("\n".join(["", "```{toctree}", ":hidden:", f":caption: {head}", "", *there, "```", ""]))
+def _tables_of_contents() -> str:
+    parts = [
+        "\n".join(["", "```{toctree}", ":hidden:", f":caption: {head}", "", *names, "```", ""])
+        for head, names in SECTIONS.items()
+    ]
     return "\n".join(parts)
 
 
