@@ -19,7 +19,7 @@ COLUMNS: Columns = {
     "Actor": "actor",
     "Client": "client_id",
     "Client IP": "address",
-    "Details": "details",
+    "Details": lambda row: " ".join(f"{name}={value}" for name, value in row["details"].items()),
 }
 LOGINS: Columns = {
     "Client IP": "client_ip",

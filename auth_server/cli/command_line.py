@@ -15,6 +15,7 @@ from auth_server import __version__
 from auth_server.errors import AuthServerError, InvalidInput, Refused, Unavailable
 
 WRONG_LINE, FAILED = 2, 1
+MOST = 500  # characters of a sentence that tells an error
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,12 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _tell(sentence: str, code: int) -> int:
-    click.echo(f"auth-server: {sentence}", err=True)
+    """Print a sentence; what it quotes of what was typed moves no cursor, adds no line, and is cut where it is long."""
+    from auth_server.cli.output import printable  # not for --help
+
+    lines = [printable(line) for line in (sentence.split("\n") if code == FAILED else [sentence])]
+    short = [line if len(line) <= MOST else f"{line[: MOST // 2]} … {line[-MOST // 2 :]}" for line in lines]
+    click.echo("auth-server: " + "\n".join(short), err=True)
     return code
 
 

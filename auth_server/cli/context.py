@@ -114,7 +114,7 @@ def read_file(path: Path, most: int = 1 << 20) -> bytes:
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:
-        raise AuthServerError(f"{path} cannot be read ({error.strerror}); name another file") from None
+        raise AuthServerError(f"{str(path)!r} cannot be read ({error.strerror}); name another file") from None
     if len(content) > most:
-        raise AuthServerError(f"{path} has more than {most} bytes; name another file")
+        raise AuthServerError(f"{str(path)!r} has more than {most} bytes; name another file")
     return content

@@ -14,7 +14,7 @@ from auth_server.cli.context import opened, opened_stores, record
 from auth_server.cli.output import Output, json_option
 from auth_server.cli.verbs import EVERYTHING, Ask, yes_option
 from auth_server.domain.users import Changes
-from auth_server.errors import AuthServerError
+from auth_server.errors import AuthServerError, InvalidInput
 from auth_server.store.state import Index
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def backup(file: Path, output: Output) -> None:
     """
     from auth_server.store import backups
 
+    if not file.name:
+        raise InvalidInput("file", "must have a name")
     with opened_stores() as (_, stores):
         source = backups.file_of(stores.records)
     with opened() as server:

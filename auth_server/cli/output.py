@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 import click
 
@@ -21,7 +22,7 @@ NOT_ASSIGNED = "n/a"
 PROVIDERS = {"local": "Local", "application": "Application", "client": "Client", "access_token": "Access Token"}
 METHODS = {"default": "", "session": " (Session)", "oauth2": " (OAuth2)", "2fa": " (2FA)"}
 WIDTH = 30  # characters after which a cell is wrapped
-LIMIT = 100
+LIMIT, MOST = 100, 10**9
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,17 @@ class Output:
         for member in secrets.keys() & row.keys():
             what = _title(member).upper()
             click.echo(f"\nPLEASE COPY THE {what} AND KEEP IT IN A SAFE PLACE; IT IS NOT SHOWN AGAIN:\n")
-            self._print(list(secrets[member]), [_values(row, secrets[member])], aligned=str.ljust)
+            self._print(list(secrets[member]), [_values(row, secrets[member])], centred=False)
         return None
 
-    def _print(
-        self, head: Sequence[str], rows: Sequence[Sequence[Any]], aligned: Callable[[str, int], str] = str.center
-    ) -> None:
+    def _print(self, head: Sequence[str], rows: Sequence[Sequence[Any]], *, centred: bool = True) -> None:
         cells = [[_cell(value) for value in row] for row in rows]
         if self.form in ("csv", "tsv"):
             click.echo(_separated(head, cells, ";" if self.form == "csv" else "\t"), nl=False)
         elif self.form == "md":
             click.echo("\n".join(_markdown(head, cells)))
         else:
-            click.echo("\n".join(_table(head, cells, aligned)))
+            click.echo("\n".join(_table(head, cells, centred=centred)))
 
 
 def print_json(value: object) -> None:
@@ -107,7 +106,8 @@ def show_options(command: Command) -> Command:
 
 def list_options(command: Command) -> Command:
     """The options of `show`, and `--limit`."""
-    limit = click.option("--limit", "-n", type=click.IntRange(1), default=LIMIT, show_default=True, help="Most rows.")
+    number = click.IntRange(1, MOST)
+    limit = click.option("--limit", "-n", type=number, default=LIMIT, show_default=True, help="Most rows.")
     return limit(show_options(command))
 
 
@@ -151,16 +151,17 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "Yes" if value else "No"
     if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
-        return _printable(" ".join(value))
+        return printable(" ".join(value))
     if isinstance(value, dict | list | tuple):
-        return _printable(json.dumps(value))
+        return printable(json.dumps(value))
     text = str(value)
     if len(text) == 20 and text[4:5] == "-" and text[10:11] == "T" and text.endswith("Z"):
         return text[:10] + " " + text[11:19]
-    return _printable(text)
+    return printable(text)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a text that moves no terminal's cursor."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
@@ -177,20 +178,31 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[st
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], aligned: Callable[[str, int], str]) -> Iterator[str]:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, centred: bool) -> Iterator[str]:
     wrapped = [
         [textwrap.wrap(cell, WIDTH, break_long_words=False, break_on_hyphens=False) for cell in row] for row in rows
     ]
     widths = [
-        max([len(name), *(len(line) for row in wrapped for line in row[column])]) for column, name in enumerate(head)
+        max([_width(name), *(_width(line) for row in wrapped for line in row[column])])
+        for column, name in enumerate(head)
     ]
     rule = "|" + "|".join("-" * (size + 2) for size in widths) + "|"
     yield rule
-    yield "|" + "|".join(f" {aligned(name, size)} " for name, size in zip(head, widths, strict=True)) + "|"
+    blanks = [(size - _width(name)) // 2 if centred else 0 for name, size in zip(head, widths, strict=True)]
+    yield _line([" " * blank + name for name, blank in zip(head, blanks, strict=True)], widths)
     yield rule
     for row in wrapped:
         for number in range(max([1, *map(len, row)])):
-            lines = [cell[number] if number < len(cell) else "" for cell in row]
-            yield "|" + "|".join(f" {line.ljust(size)} " for line, size in zip(lines, widths, strict=True)) + "|"
+            yield _line([cell[number] if number < len(cell) else "" for cell in row], widths)
     if rows:
         yield rule
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [cell + " " * (size - _width(cell)) for cell, size in zip(cells, widths, strict=True)]
+    return "|" + "|".join(f" {cell} " for cell in padded) + "|"
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in ("W", "F") else 1 for c in text)

@@ -76,7 +76,7 @@ def add(server: Server, name: str | None, password: str | None, email: str | Non
     asks = sys.stdin.isatty() and (name is None or password is None)
     if name is None and not asks:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'NAME'", param_type="argument")
-    name = server.users.check_name(name or click.prompt("Username", err=True))
+    name = server.users.check_name(click.prompt("Username", err=True) if name is None else name)
     if asks and email is None:
         email = answer("Email", "")
     text, made = _new_password(server, password, "password")

@@ -1,5 +1,6 @@
 """Client metadata in RFC 7591's words: which members there are, of what type, and where they are kept."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,18 +9,19 @@ from auth_server.errors import InvalidInput
 
 Read = Callable[[str, Any], Any]
 MAX_TEXT = 2048
+_LANGUAGE = re.compile(r"[A-Za-z0-9-]{2,35}").fullmatch  # RFC 5646, roughly
 
 
 def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise InvalidInput(name, f"must be a text of at most {MAX_TEXT} characters")
+    if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
+        raise InvalidInput(name, f"must be a text of at most {MAX_TEXT} characters on one line")
     return value
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+    if not isinstance(value, list):
         raise InvalidInput(name, "must be an array of texts")
-    return tuple(value)
+    return tuple(_text(name, part) for part in value)
 
 
 def _page(name: str, value: Any) -> str:
@@ -96,7 +98,9 @@ def read(members: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     kept: dict[str, Any] = {}
     for name, value in members.items():
-        plain = name.partition("#")[0]  # RFC 7591 §2.2: `client_name#de`
+        plain, tagged, tag = name.partition("#")  # RFC 7591 §2.2: `client_name#de`
+        if tagged and not _LANGUAGE(tag):
+            raise InvalidInput(plain[:64], "has no language tag like de or pt-BR after the #")
         if value is None:
             continue
         if name in _FIELDS:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from auth_server.clock import Clock, Random, rfc3339
-from auth_server.domain import credentials, names, roles, scopes
+from auth_server.domain import credentials, names, plain_json, roles, scopes
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.foreign_keys import check_jwks
 from auth_server.domain.sealing import Sealing
@@ -19,6 +19,7 @@ from auth_server.store.state import Page
 
 DEFAULT_TTL = 86400  # seconds, of client_credentials tokens
 MAX_TOKENS = 1000000  # of one client, at once
+MAX_METADATA = 65536  # bytes, as JSON
 LOGIN_SCOPE = "openid profile email offline_access"
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 ASSERTION_ALGORITHMS: Mapping[str, tuple[str, ...]] = {
@@ -267,6 +268,7 @@ def _takes_away(old: Client, new: Client) -> bool:
 
 
 def _check_values(client: Client) -> None:
+    plain_json.check("metadata", {**client.metadata, "jwks": client.jwks}, MAX_METADATA)
     if not client.scope and not client.redirect_uris:
         raise InvalidInput("scope", "a client without redirect URIs needs one, for example: --scope metrics")
     if len(client.client_name) > 160 or not client.client_name.isprintable():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from auth_server.clock import Clock, Random, rfc3339
-from auth_server.domain import credentials, roles
+from auth_server.domain import credentials, plain_json, roles
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.passwords import Passwords, check_new
 from auth_server.domain.tokens import Tokens
@@ -18,6 +18,7 @@ from auth_server.store.state import Page
 _DROPPED = re.compile(r"[\x00-\x1f\x7f\"'()#&$,+=`~?|*/:;<>{}]")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,185}").fullmatch
 MAX_NAME = 255
+MAX_CLAIMS = 16384  # bytes, as JSON: they stand in tokens
 _REGISTERED_CLAIMS = frozenset(
     [
         "iss",
@@ -267,6 +268,7 @@ class Users:
         elif changes.super_admin is False or user.role != roles.ADMIN:
             user = replace(user, super_admin=False)
         if changes.claims is not None:
+            plain_json.check("claim", dict(changes.claims), MAX_CLAIMS)
             for name in changes.claims:
                 if name in _REGISTERED_CLAIMS:
                     raise InvalidInput("claim", f"{name} is set by the server itself; choose another name")

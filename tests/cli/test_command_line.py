@@ -77,6 +77,16 @@ def test_every_noun_is_there() -> None:
         (("auth", "add", "--scope", "métrics"), 2, "scope"),
         (("auth", "add", "--expires", "-2"), 2, "expires"),
         (("keys", "rotate", "--alg", "none"), 2, "ES256"),
+        (("keys", "rotate", "--alg", "a\nb\x1b[31m"), 2, "ES256"),
+        (("users", "show", "x" * 100000), 1, "users ls"),
+        (("users", "ls", "--limit", "9" * 30), 2, "--limit"),
+        (("audit", "ls", "--limit", "9" * 30), 2, "--limit"),
+        (("users", "show", ""), 1, "users ls"),
+        (("users", "add", "", "--password", "long-enough-1"), 2, "name"),
+        (("clients", "add", "--metadata", "a\nb\x1b"), 1, "cannot be read"),
+        (("clients", "add", "--metadata", "/"), 1, "cannot be read"),
+        (("keys", "import", ""), 1, "cannot be read"),
+        (("db", "backup", ""), 2, "file"),
         (("keys", "export"), 2, "--public"),
         (("keys", "import", "/no/such/file"), 1, "/no/such/file"),
         (("db", "restore", "/no/such/file", "--yes"), 1, "/no/such/file"),
@@ -90,6 +100,8 @@ def test_an_error_is_one_sentence_that_says_what_to_do(
     assert (done.code, done.out) == (code, "")
     assert told in done.err
     assert done.err.count("\n") == 1
+    assert done.err.strip("\n").isprintable()
+    assert len(done.err) < 600
     as_json = shell.run(*args, "--json")
     assert (as_json.code, as_json.out) == (code, "")
 

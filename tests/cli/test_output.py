@@ -67,6 +67,15 @@ def test_the_kinds_of_sessions_have_photoprisms_names(shell: Shell) -> None:
     assert kinds == ["Application", "Application (Session)", "Client (OAuth2)", "Local"]
 
 
+def test_heads_stand_in_the_middle_and_wide_characters_take_two_places(shell: Shell) -> None:
+    shell.json("clients", "add", "--name", "\u82b1\u5b50", "--scope", "metrics")
+    rule, head, _, row, _ = shell.run("clients", "ls").out.splitlines()
+    assert "|    Client ID     | Name | Authentication Method | User |" in head
+    assert "|  Access Token Lifetime   |     Created At      |" in head
+    assert "| \u82b1\u5b50 |" in row
+    assert len(row) == len(rule) - 2
+
+
 def test_long_cells_are_wrapped_at_spaces(shell: Shell) -> None:
     shell.json("clients", "add", "--name", "one two three four five six seven eight", "--scope", "metrics")
     rows = shell.run("clients", "ls").out.splitlines()[3:-1]

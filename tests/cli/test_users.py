@@ -115,6 +115,29 @@ def test_only_what_is_given_changes(shell: Shell) -> None:
     assert shell.json("users", "mod", "jane", "--email", "")["email"] is None
 
 
+@pytest.mark.parametrize(
+    "claim",
+    [
+        'a={"b": NaN}',
+        "a=[1e999]",
+        "a=[123456789012345678901234567890]",
+        r'a={"b": "\ud800"}',
+        "a=\udcff",
+        "\udcff=a",
+        "a=" + "[" * 300 + "]" * 300,
+        "a=" + "x" * 17000,
+    ],
+    ids=lambda claim: claim[:24],
+)
+def test_a_claim_that_not_every_program_reads_is_refused(shell: Shell, claim: str) -> None:
+    before = shell.json("users", "add", "jane", "--password", PASSWORD)
+    for command in (("mod", "jane"), ("add", "bob", "--password", PASSWORD)):
+        done = shell.run("users", *command, "--claim", claim)
+        assert (done.code, done.out) == (2, "")
+    assert shell.json("users", "ls") == [before]
+    assert shell.login("jane")["status"] == "success"
+
+
 def test_disabling_ends_sessions_and_app_passwords_in_a_running_server(shell: Shell) -> None:
     shell.json("users", "add", "jane", "--password", PASSWORD)
     session = shell.login("jane")["access_token"]
