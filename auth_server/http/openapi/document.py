@@ -197,7 +197,9 @@ def _request_body(components: Components, operation: Operation, kinds: Sequence[
         if variant is schema and len(kinds) > 1 and "title" in schema:
             variant = {**schema, "title": f"{schema['title']}Json"}
         content[kind] = {"schema": components.schema(variant), **({"examples": examples} if examples else {})}
-    return {"required": bool(schema.get("required")), "content": content}
+    # Where a body of several types is required, openapi-python-client (0.29) writes code that cannot be imported; that
+    # `grant_type` is needed is said by the schema all the same.
+    return {"required": bool(schema.get("required")) and len(kinds) == 1, "content": content}
 
 
 def _without_null(schema: Schema) -> Schema:

@@ -30,7 +30,7 @@ def ls(request: Request, server: Server) -> Response:
     return lists.listed(found[page.offset : page.offset + page.limit], page)
 
 
-_EMPTY: Schema = {"type": "array", "maxItems": 0}
+_EMPTY: Schema = {"type": "array", "items": {}, "maxItems": 0}
 _OVERWRITTEN = "Taken and not heeded, for PhotoPrism's clients send it."
 
 _LIST = Operation(

@@ -245,10 +245,10 @@ def _endpoint(verb: str, operation: Operation) -> Endpoint:
     )
 
 
-def _request(**members: Schema) -> Schema:
+def _request(title: str, **members: Schema) -> Schema:
     """A body whose members are needed, but for the code of a key that is in force."""
     needed = [name for name, schema in members.items() if schema is not _CODE_IN_FORCE]
-    return {"type": "object", "required": needed, "properties": members}
+    return {"title": title, "type": "object", "required": needed, "properties": members}
 
 
 def _example(response: Mapping[str, object], **members: str) -> Mapping[str, Example]:
@@ -261,7 +261,7 @@ _CREATE = Operation(
     "Make a key for a second factor",
     "The key, as text and as a QR code, and its recovery code are shown this once. It counts when it is confirmed and"
     " activated; one that is in force stays so until then, and is asked for its code.",
-    request=_request(type=_TYPE, password=_PASSWORD, code=_CODE_IN_FORCE),
+    request=_request("PasscodeRequest", type=_TYPE, password=_PASSWORD, code=_CODE_IN_FORCE),
     responses={
         200: ("The key, with its secrets.", PASSCODE),
         401: "No token that counts. With `code` 32: the code is missing; with 401 and `message`: it is wrong.",
@@ -276,7 +276,7 @@ _CONFIRM = Operation(
     confirm,
     "Confirm the key by a code",
     "The proof that the authenticator app has it. The code is used up: the next login takes the next one.",
-    request=_request(type=_TYPE, code=_CODE),
+    request=_request("PasscodeConfirmation", type=_TYPE, code=_CODE),
     responses={
         200: ("The key, confirmed.", PASSCODE),
         403: f"{_DENIED}; or a wrong code, one that was used, or the recovery code.",
@@ -289,7 +289,7 @@ _ACTIVATE = Operation(
     activate,
     "Put the key in force",
     "From now on a login asks for a code. All other sessions of the person end; app passwords live on.",
-    request=_request(type=_TYPE),
+    request=_request("PasscodeActivation", type=_TYPE),
     responses={
         200: ("The key, in force.", PASSCODE),
         403: f"{_DENIED}; or no confirmed key waits.",
@@ -302,7 +302,7 @@ _DEACTIVATE = Operation(
     deactivate,
     "Take the second factor away",
     "The key and its recovery code are deleted.",
-    request=_request(type=_TYPE, password=_PASSWORD),
+    request=_request("PasscodeDeactivation", type=_TYPE, password=_PASSWORD),
     responses={
         200: ("It is gone.", _SAVED),
         403: f"{_DENIED}; or a wrong password.",
