@@ -2,8 +2,8 @@
 
 import json
 import subprocess
-import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +34,28 @@ def ask(port: int, path: str) -> Any:
         return json.load(answer)["data"]
 
 
-def scraped(port: int) -> dict[str, dict[str, Any]]:
+class Written(BaseHTTPRequestHandler):
+    """Takes what Prometheus writes elsewhere as soon as it has scraped: so we hear of it."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def scraped(port: int, written: HTTPServer) -> dict[str, dict[str, Any]]:
     """Return the targets by their job, as soon as Prometheus has tried all of them."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            targets = ask(port, "targets")["activeTargets"]
-        except OSError:  # it is not up yet
-            targets = []
+    written.timeout = PATIENCE
+    targets: list[dict[str, Any]] = []
+    for _ in range(50):
+        written.handle_request()  # waits for one
+        targets = ask(port, "targets")["activeTargets"]
         if targets and all(target["health"] != "unknown" for target in targets):
-            return {target["labels"]["job"]: target for target in targets}
-        time.sleep(0.05)
-    raise AssertionError("Prometheus did not scrape in time")
+            break
+    return {target["labels"]["job"]: target for target in targets}
 
 
 @proves("RFC 6749 §4.4", "S-154")
@@ -53,14 +63,17 @@ def scraped(port: int) -> dict[str, dict[str, Any]]:
 def test_it_scrapes_with_a_token(visitor: Visitor, tmp_path: Path):
     """Its target is up, and our counters are in its store; a client without the scope gets nothing."""
     jobs = [job(visitor.server, visitor.client(scope), scope) for scope in ("metrics", "sessions")]
-    config = {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": jobs}
+    written = HTTPServer(("127.0.0.1", 0), Written)
+    elsewhere = {"url": f"http://127.0.0.1:{written.server_port}/", "queue_config": {"batch_send_deadline": "50ms"}}
+    times = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+    config = {"global": times, "scrape_configs": jobs, "remote_write": [elsewhere]}
     (tmp_path / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     port = free_port()
     command = [find("prometheus"), f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
     command.append(f"--web.listen-address=127.0.0.1:{port}")
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        targets = scraped(port)
+        targets = scraped(port, written)
         assert targets["metrics"]["health"] == "up", targets["metrics"]["lastError"]
         assert targets["sessions"]["health"] == "down"
         assert "403" in targets["sessions"]["lastError"]
@@ -69,3 +82,4 @@ def test_it_scrapes_with_a_token(visitor: Visitor, tmp_path: Path):
     finally:
         process.kill()
         process.wait()
+        written.server_close()

@@ -3,10 +3,8 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -26,24 +24,15 @@ def service(live: AuthServer) -> Iterator[int]:
     ours = {"ISSUER": live.issuer, "CLIENT_ID": registered.client_id, "CLIENT_SECRET": registered.secret}
     environment = {**os.environ, **ours, "AUDIENCE": API, "PORT": str(port)}
     command = [sys.executable, ROOT / "examples/resource_service/app.py"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
     try:
-        wait_for(port)
+        assert any("Running on http" in line for line in process.stderr), "the service did not start"
         yield port
     finally:
         process.kill()
         process.wait()
-
-
-def wait_for(port: int) -> None:
-    for _ in range(400):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError("the service did not start")
+        process.stderr.close()
 
 
 def get(port: int, path: str, token: str | None) -> tuple[int, dict[str, object]]:

@@ -18,6 +18,7 @@ import pytest
 from tests import proves
 from tests.servers.auth_server import free_port
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.processes import Serving
 from tests.servers.redis import Redis
 from tests.stored import stored
 
@@ -35,22 +36,9 @@ class Start:
         self.env = {"PATH": os.environ["PATH"], "HOME": str(home.parent / "user")}
         self.env |= {f"AUTH_SERVER_{name}": value for name, value in ours.items()}
         self.log = home.parent / "log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "auth_server", "serve", *args],
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        assert self.process.stdout is not None
-        self.printed = ""
-        for line in self.process.stdout:
-            self.printed += line
-            if line.startswith("Ready: "):
-                break
+        command = [sys.executable, "-m", "auth_server", "serve", *args]
+        self.process = Serving(command, self.env, self.log, "Ready: ")
+        self.printed = self.process.printed
 
     def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run another command on the same HOME."""
@@ -60,8 +48,8 @@ class Start:
 
     def end(self, how: int = signal.SIGTERM) -> int:
         """Send a signal to the server; return its exit code."""
-        self.process.send_signal(how)
-        return self.process.wait(15)
+        self.process.signal(how)
+        return self.process.wait()
 
 
 Starter = Callable[..., Start]
@@ -79,11 +67,7 @@ def start(tmp_path: Path) -> Iterator[Starter]:
 
     yield begin
     for one in started:
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
-            one.process.wait()
-        assert one.process.stdout is not None
-        one.process.stdout.close()
+        one.process.kill()
 
 
 @SERVERS
@@ -150,13 +134,10 @@ def test_a_request_in_flight_is_finished(start: Starter, server: str, how: str) 
     with socket.create_connection(("127.0.0.1", running.port), 10) as half:
         half.sendall(head + body[:9])
         _until_accepted(running.port)
-        if how == "SIGINT":
-            os.killpg(running.process.pid, signal.SIGINT)
-        else:
-            running.process.send_signal(signal.SIGTERM)
+        running.process.signal(signal.Signals[how], group=how == "SIGINT")
         half.sendall(body[9:])
         assert half.recv(15) == b"HTTP/1.1 200 OK"
-    assert running.process.wait(15) == 0
+    assert running.process.wait() == 0
 
 
 def _until_accepted(port: int) -> None:
@@ -248,8 +229,6 @@ def test_replicas_that_start_first_together_make_one_admin(
     finally:
         for one in both:
             assert one.end() == 0
-            assert one.process.stdout is not None
-            one.process.stdout.close()
 
 
 @proves("S-124")
@@ -282,7 +261,7 @@ def test_databases_that_others_can_read_are_closed(start: Starter, flags: tuple[
 def test_what_stops_a_start_is_named(start: Starter, settings: dict[str, str], told: str) -> None:
     """The setting, or what does not answer and where; never a secret."""
     refused = start(**settings)
-    assert refused.process.wait(15) == 1
+    assert refused.process.wait() == 1
     log = refused.log.read_text()
     assert told in log
     assert "Blue-whale" not in log
@@ -294,14 +273,14 @@ def test_what_stops_a_start_is_named(start: Starter, settings: dict[str, str], t
 def test_a_wrong_number_on_the_command_line_is_the_command_lines(start: Starter, flag: str) -> None:
     """Exit code 2, as for all that is typed wrong."""
     refused = start(flag, "0")
-    assert refused.process.wait(15) == 2
+    assert refused.process.wait() == 2
     assert flag in refused.log.read_text()
 
 
 def test_a_store_without_schema_names_the_command(start: Starter, tmp_path: Path) -> None:
     """`serve --no-migrate` on an empty HOME does not guess."""
     refused = start("--no-migrate")
-    assert refused.process.wait(10) == 1
+    assert refused.process.wait() == 1
     assert "auth-server db upgrade" in refused.log.read_text()
 
 

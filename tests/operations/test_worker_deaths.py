@@ -60,7 +60,7 @@ def test_whoever_comes_while_the_server_drains_is_refused(tmp_path: Path, kind: 
         half.sendall(b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n{")
         assert Visitor(server).call("GET", "/livez").status == 200
         assert server.process is not None
-        server.process.send_signal(signal.SIGTERM)
+        server.process.signal(signal.SIGTERM)
         for _ in range(400):
             try:
                 socket.create_connection(("127.0.0.1", server.port), 5).close()

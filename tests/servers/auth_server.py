@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from auth_server import assembly
 from auth_server.protocol.server import Server
 from auth_server.settings import Settings
 from tests.servers.clock import SharedClock
+from tests.servers.processes import Serving
 from tests.stored import stored
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ class AuthServer:
         self.settings = Settings(**given)
         self.issuer = self.settings.issuer_url
         self.log_file = folder / "log"
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Serving | None = None
 
     @property
     def clock(self) -> SharedClock:
@@ -85,42 +85,24 @@ class AuthServer:
             json.dumps({"settings": plain, "clock": clock, "lane": not self.kind.endswith("without-lane")})
         )
         environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.servers.serve", order],
-                cwd=ROOT,
-                env={**environment, "HOME": str(self.folder)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        assert self.process.stdout is not None
-        if not any(line.startswith("Ready: ") for line in self.process.stdout):
+        command = [sys.executable, "-m", "tests.servers.serve", order]
+        self.process = Serving(command, {**environment, "HOME": str(self.folder)}, self.log_file, "Ready: ")
+        if not self.process.is_ready:
             raise RuntimeError(self.log())
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         """End it, with all its workers."""
         if "inside" in self.__dict__:
             self.inside.close()
-        if self.process is None:
+        process, self.process = self.process, None
+        if process is None:
             return
-        if self.process.poll() is None:
-            if how == signal.SIGKILL:
-                os.killpg(self.process.pid, how)  # the workers too
-            else:
-                self.process.send_signal(how)
         try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            raise
+            if how != signal.SIGKILL:
+                process.signal(how)
+                process.wait(10)
         finally:
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-            self.process = None
+            process.kill()
 
     # ---- what is there to be seen
     def log(self) -> str:

@@ -2,14 +2,11 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.packages import find
-
-START = 10.0  # seconds it may take
 
 
 class Redis:
@@ -26,24 +23,21 @@ class Redis:
         self.socket = folder / "redis.sock"
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
 
     def start(self, *options: str) -> None:
         """Start it, empty; return when it answers. *options* are added to its command line."""
         fixed = ["--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket)]
-        fixed += ["--dir", str(self._folder), "--logfile", "redis.log", "--save", "", "--enable-debug-command", "yes"]
-        self._process = subprocess.Popen([find("redis-server"), *fixed, *options])
-        deadline = time.monotonic() + START
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self._folder / "redis.log").read_text())
-            time.sleep(0.01)
-
-    def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
-        return False
+        fixed += ["--dir", str(self._folder), "--save", "", "--enable-debug-command", "yes"]
+        command = [find("redis-server"), *fixed, *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        printed = ""
+        for line in self._process.stdout:
+            printed += line
+            if "Ready to accept connections" in line:
+                return
+        raise RuntimeError(printed)
 
     def command(self, *words: str) -> bytes:
         """Send one command past our own code; return the first part of the raw answer."""
@@ -56,6 +50,8 @@ class Redis:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
             self._process = None
 
 

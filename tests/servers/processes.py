@@ -1,0 +1,63 @@
+"""Our programs that serve, each in a process group of its own: started until they say that they are ready, and ended."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Serving:
+    """One of them, which has printed *until*, or has ended before.
+
+    Args:
+        log: what it writes to standard error is added here.
+        until: how the line begins that says that it is ready.
+    """
+
+    def __init__(self, command: Sequence[Any], environment: Mapping[str, str], log: Path, until: str) -> None:
+        with log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                command,
+                cwd=Path(__file__).parents[2],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self.printed = ""
+        self.is_ready = False
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.printed += line
+            if line.startswith(until):
+                self.is_ready = True
+                break
+
+    def signal(self, how: int, *, group: bool = False) -> None:
+        """Send a signal, to its workers too if to the *group*."""
+        if group:
+            os.killpg(self.pid, how)
+        else:
+            self._process.send_signal(how)
+
+    def wait(self, patience: float = 15) -> int:
+        """Return its exit code, as soon as it has ended."""
+        code = self._process.wait(patience)
+        self._close()
+        return code
+
+    def kill(self) -> None:
+        """End it with all that it has started, whatever it does."""
+        if self._process.poll() is None:
+            self.signal(signal.SIGKILL, group=True)
+            self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        assert self._process.stdout is not None
+        self._process.stdout.close()
