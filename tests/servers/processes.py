@@ -1,4 +1,4 @@
-"""Our programs that serve, each in a process group of its own: started until they say that they are ready, and ended."""
+"""Our programs that serve, each in a process group of its own: started until they are ready, and ended."""
 
 import os
 import signal
