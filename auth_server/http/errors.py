@@ -92,8 +92,8 @@ def _headers(error: AuthServerError) -> Headers:
         return (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
     if isinstance(error, InvalidToken):
         return (("WWW-Authenticate", f'Bearer realm="{REALM}", error="{error.code}"'),)
-    if isinstance(error, NotAuthenticated):
-        return (("WWW-Authenticate", f'Bearer realm="{REALM}"'),)
+    if isinstance(error, NotAuthenticated) or (isinstance(error, InvalidGrant) and error.status == 401):
+        return (("WWW-Authenticate", f'Bearer realm="{REALM}"'),)  # RFC 9110 §15.5.2: no 401 without
     return error.headers if isinstance(error, HttpError | OAuthError) else ()
 
 

@@ -37,7 +37,7 @@ class Answer:
 
     Args:
         schema: of the body; None for an error in the form of its surface, or for no body.
-        headers: those beside the ones that every answer has: name to schema with a description.
+        headers: those that it always has, beside the ones of every answer: name to schema with a description.
         example: of the body, where no Example of the operation leads to it.
     """
 

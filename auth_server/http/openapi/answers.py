@@ -41,7 +41,7 @@ class Answers:
         made: dict[str, Any] = {}
         for status, told in operation.responses.items():
             answer = errors.declared_answer(told)
-            if status < 400 or answer.schema not in (None, shapes.ERROR):
+            if status < 400 or answer.schema is not None:
                 made[str(status)] = self._declared(endpoint, operation, status, answer)
         for status, answer in errors.errors_of(endpoint, operation):
             if str(status) in made:
@@ -128,7 +128,7 @@ def _headers(endpoint: Endpoint, operation: Operation, status: int, answer: Answ
 
 def _header(schema: Schema) -> dict[str, Any]:
     rest = {word: value for word, value in schema.items() if word != "description"}
-    return {"description": schema.get("description", ""), "schema": rest}
+    return {"description": schema.get("description", ""), "required": True, "schema": rest}
 
 
 def _mixes_forms(endpoint: Endpoint, operation: Operation, status: int) -> bool:

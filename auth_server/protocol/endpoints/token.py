@@ -97,6 +97,14 @@ _BY_CLIENT = {
     "client_name": "Monitoring",
     "expires_in": 86400,
 }
+_APP_PASSWORD = {
+    "grant_type": "password",
+    "username": examples.NAME,
+    "password": examples.PASSWORD,
+    "client_name": "Sync",
+    "scope": "webdav sessions",
+}
+_CREDENTIALS = {"code": 40, "message": "Invalid credentials"}
 _EXAMPLES = {
     "client_credentials": Example(
         "Client credentials, by Basic", {"grant_type": "client_credentials"}, response=_BY_CLIENT, security="client"
@@ -114,13 +122,7 @@ _EXAMPLES = {
     ),
     "app_password": Example(
         "An app password, for a person who signed in",
-        {
-            "grant_type": "password",
-            "username": examples.NAME,
-            "password": examples.PASSWORD,
-            "client_name": "Sync",
-            "scope": "webdav sessions",
-        },
+        _APP_PASSWORD,
         response={
             "access_token": examples.APP_PASSWORD,
             **_GIVEN,
@@ -128,6 +130,20 @@ _EXAMPLES = {
             "client_name": "Sync",
             "expires_in": 31536000,
         },
+        security="bearer",
+    ),
+    "wrong_secret": Example(
+        "With a wrong secret",
+        {"grant_type": "client_credentials", "client_id": examples.CLIENT_ID, "client_secret": "0" * 43},
+        status=401,
+        response={"error": "invalid_client", "error_description": "Client authentication failed", **_CREDENTIALS},
+        security="none",
+    ),
+    "wrong_password": Example(
+        "An app password, with a wrong password",
+        {**_APP_PASSWORD, "password": "Wrong-whale-42-sings"},
+        status=401,
+        response={"error": "invalid_grant", "error_description": "Invalid credentials", **_CREDENTIALS},
         security="bearer",
     ),
 }

@@ -191,4 +191,3 @@ ERROR: Schema = _object(
     },
     ["error"],
 )
-LIMITED = ("Too many tries; Retry-After says when there is one more.", ERROR)
