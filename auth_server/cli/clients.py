@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from auth_server.cli.context import CLI, read_file, secret
+from auth_server.cli.context import CLI, FILE, read_file, secret
 from auth_server.cli.output import NOT_ASSIGNED, Columns, Record, authentication
 from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
 from auth_server.domain import client_metadata
@@ -65,7 +65,7 @@ def metadata_options(command: Any) -> Any:
     """The flags that `add` and `mod` share; named as the members of the record that they set."""
     uris: dict[str, Any] = {"multiple": True, "metavar": "URI"}
     for option in (
-        click.option("--metadata", "file", type=click.Path(path_type=Path), help="JSON of RFC 7591; flags win."),
+        click.option("--metadata", "file", type=FILE, help="JSON of RFC 7591; flags win."),
         click.option("--first-party", is_flag=True, default=None, help="People are not asked for consent."),
         click.option("--require-dpop", is_flag=True, default=None, help="Tokens only for a key of the client's."),
         click.option("--require-par", is_flag=True, default=None, help="Only pushed authorization requests."),
@@ -76,7 +76,7 @@ def metadata_options(command: Any) -> Any:
         click.option("--expires", "-e", "access_token_ttl", type=int, metavar="SECONDS", help="A token's life."),
         click.option("--token-format", type=click.Choice(["opaque", "jwt"]), help="Form of its access tokens."),
         click.option("--jwks-uri", metavar="URI", help="Where its public keys are."),
-        click.option("--jwks", "jwks_file", type=click.Path(path_type=Path), help="File with its public keys."),
+        click.option("--jwks", "jwks_file", type=FILE, help="File with its public keys."),
         click.option(
             "--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS), help="How it proves itself."
         ),

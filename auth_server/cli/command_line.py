@@ -3,6 +3,7 @@
 Exit codes: 0 done; 2 the command line, or the form of a value on it, is wrong; 1 everything else.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Nouns(click.Group):
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run a command and end the process with its exit code; whatever goes wrong is told in a sentence."""
         extra["standalone_mode"] = False
+        if sys.stdin is None:  # closed by whoever started us: the same as empty
+            sys.stdin = open(os.devnull)  # noqa: SIM115 (for as long as the process lives)
         try:
             done = super().main(*args, **extra)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -105,7 +108,7 @@ def _sentence(error: AuthServerError) -> str:
 
 def _usage(error: click.UsageError) -> str:
     path = error.ctx.command_path if error.ctx else "auth-server"
-    return f"{error.format_message().rstrip('.')}; see: {path} --help"
+    return f"{error.format_message().rstrip('.?')}; see: {path} --help"
 
 
 def _tell(sentence: str, code: int) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auth_server.settings import Settings
 
 CLI = Actor("cli")
+FILE = click.Path(readable=False, path_type=Path)  # whoever opens it says what is wrong with it
 
 
 def load_settings() -> "Settings":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from auth_server.cli.context import CLI, opened, read_file
+from auth_server.cli.context import CLI, FILE, opened, read_file
 from auth_server.cli.output import Columns, Output, Record, json_option, print_json
 from auth_server.cli.verbs import Ask, lists, makes, removes
 from auth_server.domain.foreign_keys import read_private_key
@@ -108,7 +108,7 @@ def export(public: bool, json: bool) -> None:
 
 
 @keys.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--alg", help="Its algorithm, where it fits several.")
 @makes(COLUMNS, {})
 def import_(server: Server, file: Path, alg: str | None) -> Record:

@@ -81,7 +81,9 @@ def read_key(given: str | None, folder: Path, random: Random, *, may_create: boo
         raise AuthServerError(f"{path} can be read by others; run: chmod 600 {path}")
     try:
         key = base64.b64decode(path.read_bytes().strip(), validate=True)
-    except (binascii.Error, OSError):
+    except OSError as error:
+        raise AuthServerError(f"{path} cannot be read ({error.strerror}); put the right file back") from None
+    except binascii.Error:
         key = b""
     if len(key) != 32:
         raise AuthServerError(f"{path} does not hold 32 bytes in base64; put the right file back")

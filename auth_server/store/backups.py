@@ -47,7 +47,10 @@ def copy_out(source: Path, target: Path) -> None:
         AuthServerError: the copy could not be made; nothing is left behind.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}")
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise AuthServerError(f"{target} cannot be written ({error.strerror}); name another file") from None
     try:
         _copy(source, partial, "PRAGMA journal_mode=DELETE")  # one file, without a log beside it
         with partial.open("rb+") as file:

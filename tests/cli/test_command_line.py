@@ -87,6 +87,7 @@ def test_every_noun_is_there() -> None:
         (("clients", "add", "--metadata", "/"), 1, "cannot be read"),
         (("keys", "import", ""), 1, "cannot be read"),
         (("db", "backup", ""), 2, "file"),
+        (("db", "backup", "/no/such/folder/file"), 1, "/no/such/folder/file cannot be written"),
         (("keys", "export"), 2, "--public"),
         (("keys", "import", "/no/such/file"), 1, "/no/such/file"),
         (("db", "restore", "/no/such/file", "--yes"), 1, "/no/such/file"),
@@ -133,6 +134,14 @@ def test_a_secret_that_is_no_text_is_refused(shell: Shell) -> None:
     done = subprocess.run(command, env=shell.environ(), input=b"\xff\xfe-and-more\n", capture_output=True)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Traceback" not in done.stderr
+
+
+def test_where_standard_input_is_closed_nothing_is_asked(shell: Shell) -> None:
+    """Whoever starts a process may give it none."""
+    for args, code in ((("users", "add"), 2), (("users", "add", "jane"), 0), (("users", "rm", "jane"), 1)):
+        command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "auth_server", *args]
+        done = subprocess.run(command, env=shell.environ(), capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
 
 
 @pytest.mark.parametrize("noun", ["users", "clients", "auth", "keys"])

@@ -171,6 +171,10 @@ def test_without_the_right_key_encryption_key_nothing_is_read(shell: Shell) -> N
     assert (missing.code, missing.out) == (1, "")
     assert str(kek) in missing.err
     assert not kek.exists()
+    kek.mkdir(mode=0o700)
+    unreadable = shell.run("keys", "ls")
+    assert (unreadable.code, unreadable.out) == (1, "")
+    assert f"{kek} cannot be read" in unreadable.err
 
 
 @proves("S-155")
