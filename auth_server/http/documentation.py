@@ -15,6 +15,7 @@ from auth_server.protocol.server import Server
 
 MAX_AGE = 300  # seconds
 UNCHANGED = "The caller's copy is good."
+_READ = "Swagger UI, to read this document and to try what it describes."
 _MOVED = Answer("It is in `docs/`.", headers={"Location": {"type": "string", "format": "uri-reference"}})
 PAGES = "/api/v1/docs"
 OWN, SWAGGER = "auth_server/static/documentation", "flask_swagger_ui/dist"
@@ -42,19 +43,29 @@ class Documentation:
 
     def __init__(self, described: Sequence[Endpoint]) -> None:
         self.endpoints = (
-            _document("/api/v1/openapi.json", self.respond, "This document"),
-            _document("/api/v1/swagger.json", self.respond, "This document, where PhotoPrism has it"),
-            _page(PAGES, Operation("GET", redirect, "To the documentation", responses={308: _MOVED})),
+            _document("/api/v1/openapi.json", self.respond, "This document", "OpenAPI 3.1 of every endpoint."),
+            _document("/api/v1/swagger.json", self.respond, "This document, where PhotoPrism has it", "The same."),
+            _page(PAGES, Operation("GET", redirect, "To the documentation", _READ, responses={308: _MOVED})),
             _page(
                 f"{PAGES}/",
                 Operation(
-                    "GET", index, "Documentation", responses={200: "A page.", 304: UNCHANGED}, produces="text/html"
+                    "GET",
+                    index,
+                    "Documentation",
+                    _READ,
+                    responses={200: "A page.", 304: UNCHANGED},
+                    produces="text/html",
                 ),
             ),
             _page(
                 f"{PAGES}/<file>",
                 Operation(
-                    "GET", file, "Files of that page", responses={200: "A file.", 304: UNCHANGED}, produces="*/*"
+                    "GET",
+                    file,
+                    "Files of that page",
+                    "Scripts, styles and its icon; nothing is loaded from elsewhere.",
+                    responses={200: "A file.", 304: UNCHANGED},
+                    produces="*/*",
                 ),
                 {"file": Parameter("Its name.", {"type": "string", "enum": list(FILES)})},
             ),
@@ -98,7 +109,7 @@ def _read(request: Request, folder: str, name: str, kind: str) -> Response:
     return cached(request, content, MAX_AGE, ("Content-Type", kind + charset))
 
 
-def _document(path: str, respond: Respond, summary: str) -> Endpoint:
+def _document(path: str, respond: Respond, summary: str, description: str) -> Endpoint:
     schema = {
         "title": "OpenApi",
         "type": "object",
@@ -113,7 +124,8 @@ def _document(path: str, respond: Respond, summary: str) -> Endpoint:
     }
     abridged = Example("Abridged", response={"openapi": VERSION, "info": {"title": TITLE}, "paths": {}})
     responses: Responses = {200: ("OpenAPI 3.1.", schema), 304: UNCHANGED}
-    operation = Operation("GET", respond, summary, responses=responses, examples={"abridged": abridged})
+    shown = {"abridged": abridged}
+    operation = Operation("GET", respond, summary, description, responses=responses, examples=shown)
     return Endpoint(path, Surface.PHOTOPRISM, (operation,), "Documentation", cacheable=True)
 
 

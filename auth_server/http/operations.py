@@ -59,8 +59,13 @@ def _endpoint(path: str, operation: Operation, surface: Surface = Surface.PHOTOP
 
 
 ENDPOINTS = (
-    _endpoint("/livez", Operation("GET", livez, "Does the process answer?", responses=_HEALTH, examples=_YES)),
-    _endpoint("/readyz", Operation("GET", readyz, "Do the stores answer?", responses=_HEALTH, examples=_YES)),
+    _endpoint(
+        "/livez",
+        Operation("GET", livez, "Does the process answer?", "It asks no store.", responses=_HEALTH, examples=_YES),
+    ),
+    _endpoint(
+        "/readyz", Operation("GET", readyz, "Do the stores answer?", "Both of them.", responses=_HEALTH, examples=_YES)
+    ),
     _endpoint(
         "/metrics",
         Operation(
@@ -81,6 +86,7 @@ ENDPOINTS = (
             "GET",
             metrics_for_token,
             "Metrics for Prometheus",
+            "Where PhotoPrism has them; always with a token.",
             responses=_TEXT,
             security=("bearer",),
             scope="metrics",

@@ -186,9 +186,10 @@ def test_every_example_of_the_document_fits_its_schema():
 
 @pytest.mark.parametrize(("endpoint", "operation"), list(operations()), ids=lambda part: getattr(part, "path", None))
 def test_no_operation_is_told_of_briefly(endpoint: Endpoint, operation: Operation):
-    """Each has a summary, a tag with a description, described parameters, examples of requests, successes, errors."""
+    """Each has summary and description, a tag that is described, described parameters, and examples of everything."""
     about = described(endpoint, operation)
     assert about["summary"]
+    assert about["description"]
     tags = {tag["name"] for tag in told()["tags"] if tag.get("description")}
     assert set(about["tags"]) <= tags
     for parameter in about.get("parameters", []):

@@ -26,6 +26,12 @@ TAGS = {
     "Documentation": "This document, and pages that show it.",
 }
 SECURITY_SCHEMES: Mapping[str, Schema] = {
+    "client": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "client_id and client_secret, each form-encoded (RFC 6749 §2.3.1). They, or an assertion, may "
+        "stand in the body instead: then nothing is filled in here.",
+    },
     "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, session or app password."},
     "x_auth_token": {
         "type": "apiKey",
@@ -38,12 +44,6 @@ SECURITY_SCHEMES: Mapping[str, Schema] = {
         "in": "header",
         "name": "X-Session-ID",
         "description": "The same by its older name.",
-    },
-    "client": {
-        "type": "http",
-        "scheme": "basic",
-        "description": "client_id and client_secret, each form-encoded (RFC 6749 §2.3.1). They, or an assertion, may "
-        "stand in the body instead: then nothing is filled in here.",
     },
 }
 # `client` has one more alternative, no header at all: OpenAPI has no word for credentials in the body.

@@ -147,9 +147,9 @@ _EXAMPLE = Example(
 )
 
 
-def _operation(respond: Respond, summary: str) -> Operation:
+def _operation(respond: Respond, summary: str, description: str) -> Operation:
     responses: Responses = {200: ("The document.", _SCHEMA), 304: "The caller's copy is good."}
-    return Operation("GET", respond, summary, responses=responses, examples={"abridged": _EXAMPLE})
+    return Operation("GET", respond, summary, description, responses=responses, examples={"abridged": _EXAMPLE})
 
 
 FEATURE = Feature(
@@ -158,11 +158,19 @@ FEATURE = Feature(
     endpoints=(
         _endpoint(
             "/.well-known/oauth-authorization-server",
-            _operation(respond_oauth, "Authorization server metadata"),
+            _operation(
+                respond_oauth,
+                "Authorization server metadata",
+                "RFC 8414: where the endpoints are, and what they can do. Pages of any origin may read it.",
+            ),
         ),
         _endpoint(
             "/.well-known/openid-configuration",
-            _operation(respond_openid, "OpenID provider metadata"),
+            _operation(
+                respond_openid,
+                "OpenID provider metadata",
+                "OpenID Connect Discovery 1.0: the same, and what only OpenID Connect has.",
+            ),
         ),
     ),
     metadata=_metadata,

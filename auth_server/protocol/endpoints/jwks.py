@@ -70,6 +70,8 @@ FEATURE = Feature(
                     "GET",
                     respond,
                     "Public signing keys",
+                    "RFC 7517: those that sign, will sign, or have signed what still lives. A new key stands here as"
+                    " long as copies may be kept before it signs.",
                     responses={200: ("The JWK set.", _SCHEMA), 304: "The caller's copy is good."},
                     examples={"abridged": _EXAMPLE},
                 ),

@@ -66,6 +66,7 @@ FEATURE = Feature(
                     "GET",
                     status,
                     "Does the API answer?",
+                    "It does not look at the stores; `/readyz` does.",
                     responses={200: ("It does.", _STATUS)},
                     examples={"operational": Example("It does", response={"status": "operational"})},
                 ),
