@@ -303,6 +303,16 @@ class Tokens:
         self._records.tokens.remove(subject=uid)
         self._state.revoke(Index.SUBJECT, uid)
 
+    def revoke_of(self, uid: str, client_id: str) -> None:
+        """End every token that a client holds for a person."""
+        now, offset = self._clock(), 0
+        mine: list[bytes] = []
+        while found := self._state.find(Kind.ACCESS_TOKEN, Index.SUBJECT, uid, Page(1000, offset), now):
+            mine += [entry.key for entry in found if entry.client_id == client_id]
+            offset += len(found)
+        for key in mine:
+            self._state.revoke(Index.KEY, key.hex())
+
     def revoke_client(self, client_id: str) -> None:
         """End every token of a client."""
         self._state.revoke(Index.CLIENT, client_id)

@@ -77,6 +77,7 @@ class Endpoint:
         body: what POST, PUT and DELETE may carry.
         cacheable: whether answers set their own Cache-Control; all others are no-store.
         policy: Content-Security-Policy of its answers, where the one that forbids everything is too strict.
+        repeats: whether it takes all parameters as they come, and judges repeated ones itself.
     """
 
     path: str
@@ -88,6 +89,7 @@ class Endpoint:
     cors: Cors = Cors.NONE
     cacheable: bool = False
     policy: str = ""
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

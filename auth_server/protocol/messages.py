@@ -26,10 +26,13 @@ class Request:
         json: the JSON object of the body, where the endpoint takes JSON.
         lists: the members that may repeat (`resource`, `audience`).
         query: parameters of the query string, where the endpoint takes any.
+        pairs: all parameters in their order, where the endpoint judges repeats itself.
         actor: whom it turned out to be from, for the access line: a client_id or uid.
     """
 
-    __slots__ = ("actor", "address", "arguments", "environ", "form", "json", "lists", "method", "path", "query")
+    __slots__ = (
+        "actor", "address", "arguments", "environ", "form", "json", "lists", "method", "pairs", "path", "query"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Request:
         self.json: Mapping[str, Any] | None = None
         self.lists: Mapping[str, Sequence[str]] = _NOTHING
         self.query: Mapping[str, str] = _NOTHING
+        self.pairs: Sequence[tuple[str, str]] = ()
         self.actor = ""
 
     def header(self, name: str) -> str:
@@ -54,6 +58,12 @@ class Request:
         """
         return self.environ.get(f"HTTP_{name}", "")  # type: ignore[no-any-return]
 
+    def cookie(self, name: str) -> str:
+        """Return a cookie's value; empty if it is absent, or there twice with different values."""
+        parts = [part.strip().partition("=") for part in self.header("COOKIE").split(";")]
+        found = {value for given, _, value in parts if given == name}
+        return found.pop() if len(found) == 1 else ""
+
 
 @dataclass(slots=True)
 class Response:
@@ -62,6 +72,7 @@ class Response:
     status: int
     body: bytes = b""
     headers: Headers = (JSON_TYPE,)
+    policy: str = ""  # Content-Security-Policy of this answer, in place of its endpoint's
 
 
 def json_response(value: object, status: int = 200, headers: Headers = ()) -> Response:

@@ -24,6 +24,7 @@ from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import tables
 from auth_server.store.engine import lock, move_generation, reading, writing
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, StoredToken, User
+from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
 from auth_server.store.sql_passcodes import SqlPasscodes
 from auth_server.store.state import Page, key_range
 
@@ -46,6 +47,8 @@ class SqlRecords:
         self.passcodes = SqlPasscodes(engine)
         self.clients = SqlClients(engine)
         self.tokens = SqlStoredTokens(engine)
+        self.consents = SqlConsents(engine)
+        self.refresh_families = SqlRefreshFamilies(engine)
         self.keys = SqlSigningKeys(engine)
         self.audit = SqlAudit(engine)
         self.leases = SqlLeases(engine)
