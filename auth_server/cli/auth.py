@@ -1,16 +1,17 @@
 """`auth-server auth`: sessions, app passwords and tokens."""
 
 import sys
-from typing import Any
 
 import click
 
-from auth_server.cli.context import CLI, confirm, opened, secret
-from auth_server.cli.output import Columns, Record, chosen, json_option, list_options, one, show_options
+from auth_server.cli.context import CLI, secret
+from auth_server.cli.output import Columns, Record
+from auth_server.cli.verbs import Ask, lists, makes, removes, shows
 from auth_server.domain import app_passwords, credentials, names, scopes
-from auth_server.domain.tokens import Living, described
+from auth_server.domain.tokens import Living, Token, described
 from auth_server.errors import NotFound
 from auth_server.protocol.feature import Authorization
+from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import access_token
 
 PROVIDERS = {"local": "Local", "application": "Application", "client": "Client", "access_token": "Access Token"}
@@ -35,6 +36,10 @@ COLUMNS: Columns = {
     "Created At": "created_at",
     "Expires At": "expires_at",
 }
+SECRETS = {
+    "app_password": {"App Password": "app_password", "Authorization Scope": "scope"},
+    "access_token": {"Access Token": "access_token", "Authorization Scope": "scope"},
+}
 
 
 @click.group()
@@ -53,8 +58,8 @@ def auth() -> None:
 @click.option("--name", "-n", help="Name of the program that will use it.")
 @click.option("--scope", "-s", help="What it may do, words parted by spaces; * for everything.")
 @click.option("--expires", "-e", type=int, metavar="SECONDS", help="Its life; -1: it never expires.")
-@json_option
-def add(username: str | None, name: str | None, scope: str | None, expires: int | None, as_json: bool) -> None:
+@makes(COLUMNS, SECRETS)
+def add(server: Server, username: str | None, name: str | None, scope: str | None, expires: int | None) -> Record:
     """Make an app password for USERNAME, or without USERNAME a client access token. It is shown this once.
 
     \b
@@ -62,33 +67,29 @@ def add(username: str | None, name: str | None, scope: str | None, expires: int 
       auth-server auth add jane --name Phone --scope sessions
       auth-server auth add --name Prometheus --scope metrics --expires -1
     """
-    output = one(as_json)
-    with opened() as server:
-        user = server.users.find(username) if username is not None else None
-        client_name = name or _asked("Client Name", names.pet_name(server.random))
-        asked = scope if scope is not None else _asked("Authorization Scope", "*")
-        authorization = Authorization(
-            provider="application" if user else "access_token",
-            method="default" if user else "oauth2",
-            grant_type="cli",
-            scope=app_passwords.checked_scope(asked) if user else scopes.chosen(asked),
-            ttl=app_passwords.checked_ttl(expires, server.settings.app_password_ttl),
-            user=user,
-            client_name=app_passwords.checked_name(client_name),
-            form="app_password" if user else "opaque",
-            by=CLI,
-        )
-        issued = access_token.issue(authorization, server)
-    member, head = ("app_password", "App Password") if user else ("access_token", "Access Token")
-    row = {**described(Living(issued.token, user, None)), member: issued.value}
-    output.one_of(row, COLUMNS)
-    output.secret(head, row, {head: member, "Authorization Scope": "scope"})
+    user = server.users.find(username) if username is not None else None
+    client_name = name or _asked("Client Name", names.pet_name(server.random))
+    asked = scope if scope is not None else _asked("Authorization Scope", "*")
+    authorization = Authorization(
+        provider="application" if user else "access_token",
+        method="default" if user else "oauth2",
+        grant_type="cli",
+        scope=app_passwords.checked_scope(asked) if user else scopes.chosen(asked),
+        ttl=app_passwords.checked_ttl(expires, server.settings.app_password_ttl),
+        user=user,
+        client_name=app_passwords.checked_name(client_name),
+        form="app_password" if user else "opaque",
+        by=CLI,
+    )
+    issued = access_token.issue(authorization, server)
+    member = "app_password" if user else "access_token"
+    return {**described(Living(issued.token, user, None)), member: issued.value}
 
 
 @auth.command()
 @click.argument("search", default="")
-@list_options
-def ls(search: str, **options: Any) -> None:
+@lists(COLUMNS)
+def ls(server: Server, search: str) -> list[Record]:
     """List what lives, the most recently used first.
 
     SEARCH is a ref id, a session id, a token (- reads it from standard input), a uid, or the beginning of a name of
@@ -98,65 +99,58 @@ def ls(search: str, **options: Any) -> None:
     Example:
       auth-server auth ls jane
     """
-    output = chosen(**options)
     wanted = secret(search, what="token") or ""
-    with opened() as server:
-        found = [row for living in server.tokens.each() if _matches(row := described(living), wanted)]
-    output.records(sorted(found, key=lambda row: row["last_active"] or row["created_at"], reverse=True), COLUMNS)
+    found = [row for living in server.tokens.each() if _matches(row := described(living), wanted)]
+    return sorted(found, key=lambda row: row["last_active"] or row["created_at"], reverse=True)
 
 
 @auth.command()
 @click.argument("identifier", metavar="ID")
-@show_options
-def show(identifier: str, **options: Any) -> None:
+@shows
+def show(server: Server, identifier: str) -> Record:
     """Show one: ID is a ref id, a session id or the token itself (- reads it from standard input).
 
     \b
     Example:
       auth-server auth show sessgh6gjuo1
     """
-    output = chosen(**options)
-    wanted = secret(identifier, what="token") or ""
-    with opened() as server:
-        living = server.tokens.living(server.tokens.by_identifier(wanted), server.clock())
-        if living is None:
-            raise NotFound("that token counts no more; see: auth-server auth ls")
-    output.record(described(living))
+    living = server.tokens.living(_named(server, identifier), server.clock())
+    if living is None:
+        raise NotFound("that token counts no more; see: auth-server auth ls")
+    return described(living)
 
 
 @auth.command()
 @click.argument("identifier", metavar="ID")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@json_option
-def rm(identifier: str, yes: bool, as_json: bool) -> None:
+@removes
+def rm(server: Server, ask: Ask, identifier: str) -> int:
     """End one, and the sessions made with it: ID is as for show. It asks first.
 
     \b
     Example:
       auth-server auth rm sessgh6gjuo1 --yes
     """
-    wanted = secret(identifier, what="token") or ""
-    with opened() as server:
-        token = server.tokens.by_identifier(wanted)
-        confirm(f"End {token.ref_id} ({token.client_name or token.provider})?", yes=yes)
-        server.tokens.revoke(token, CLI, "admin")
-    one(as_json).deleted(1)
+    token = _named(server, identifier)
+    ask(f"End {token.ref_id} ({token.client_name or token.provider})?")
+    server.tokens.revoke(token, CLI, "admin")
+    return 1
 
 
 @auth.command()
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@json_option
-def reset(yes: bool, as_json: bool) -> None:
+@removes
+def reset(server: Server, ask: Ask) -> int:
     """End every session, token and app password. It asks first.
 
     \b
     Example:
       auth-server auth reset --yes
     """
-    with opened() as server:
-        confirm("End every session, token and app password?", yes=yes)
-        number = server.tokens.revoke_all(CLI)
-    one(as_json).deleted(number)
+    ask("End every session, token and app password?")
+    return server.tokens.revoke_all(CLI)
+
+
+def _named(server: Server, identifier: str) -> Token:
+    return server.tokens.by_identifier(secret(identifier, what="token") or "")
 
 
 def _asked(what: str, default: str) -> str:

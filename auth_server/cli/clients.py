@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from auth_server.cli.context import CLI, confirm, opened, read_file, secret
-from auth_server.cli.output import Columns, Output, Record, chosen, json_option, list_options, one, show_options
+from auth_server.cli.context import CLI, read_file, secret
+from auth_server.cli.output import Columns, Record
+from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
 from auth_server.domain import client_metadata
-from auth_server.domain.clients import DEFAULT_TTL, NewClient, described
+from auth_server.domain.clients import DEFAULT_TTL, described
 from auth_server.errors import InvalidInput
 from auth_server.protocol.server import Server
 from auth_server.store.records import Client
-from auth_server.store.state import Page
 
 METHODS = (
     "none",
@@ -45,7 +45,7 @@ COLUMNS: Columns = {
     "Access Token Lifetime": _lifetime,
     "Created At": "created_at",
 }
-SECRET_COLUMNS: Columns = {"Client ID": "client_id", "Client Secret": "client_secret"}
+SECRET = {"client_secret": {"Client ID": "client_id", "Client Secret": "client_secret"}}
 LISTS = ("redirect_uris", "post_logout_redirect_uris", "audience", "resource", "response_types")
 
 
@@ -64,9 +64,7 @@ def metadata_options(command: Any) -> Any:
     """The flags that `add` and `mod` share; named as the members of the record that they set."""
     uris: dict[str, Any] = {"multiple": True, "metavar": "URI"}
     for option in (
-        click.option(
-            "--metadata", "file", type=click.Path(path_type=Path), help="JSON with RFC 7591 members; flags win."
-        ),
+        click.option("--metadata", "file", type=click.Path(path_type=Path), help="JSON of RFC 7591; flags win."),
         click.option("--first-party", is_flag=True, default=None, help="People are not asked for consent."),
         click.option("--require-dpop", is_flag=True, default=None, help="Tokens only for a key of the client's."),
         click.option("--require-par", is_flag=True, default=None, help="Only pushed authorization requests."),
@@ -79,31 +77,27 @@ def metadata_options(command: Any) -> Any:
         click.option("--jwks-uri", metavar="URI", help="Where its public keys are."),
         click.option("--jwks", "jwks_file", type=click.Path(path_type=Path), help="File with its public keys."),
         click.option(
-            "--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS), help="How it proves who it is."
+            "--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS), help="How it proves itself."
         ),
         click.option("--scope", "-s", help="What it may do, words parted by spaces."),
         click.option("--response-types", multiple=True, help="What it may ask to authorize; repeats."),
         click.option("--grant-types", metavar="A,B", help="How it may get tokens."),
-        click.option(
-            "--post-logout-redirect-uri",
-            "post_logout_redirect_uris",
-            **uris,
-            help="Where people go after logout; repeats.",
-        ),
+        click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", **uris, help="After logout; repeats."),
         click.option("--redirect-uri", "redirect_uris", **uris, help="Where people go after login; repeats."),
         click.option("--generate-secret", is_flag=True, help="Make a new secret."),
         click.option("--secret", help="32 to 128 characters; - reads a line from standard input."),
         click.option("--name", "-n", "client_name", help="The name that people see."),
     ):
         command = option(command)
-    return json_option(command)
+    return command
 
 
 @clients.command()
 @click.argument("username", required=False)
 @click.option("--client-id", "--id", help="An id of your choice; else one is made.")
 @metadata_options
-def add(username: str | None, as_json: bool, generate_secret: bool, **flags: Any) -> None:
+@makes(COLUMNS, SECRET)
+def add(server: Server, username: str | None, generate_secret: bool, **flags: Any) -> Record:
     """Register a client; with USERNAME it acts for that person. Its secret is shown this once.
 
     \b
@@ -114,51 +108,44 @@ def add(username: str | None, as_json: bool, generate_secret: bool, **flags: Any
     """
     given = _given_secret(flags.pop("secret"), generate_secret)
     values, from_file = _values(flags)
-    with opened() as server:
-        if username is not None:
-            values["owner_uid"] = server.users.find(username).uid
-        made = server.clients.add(values, given or from_file, CLI)
-        row = _row(server, made.client)
-    _show_new(one(as_json), row, made.secret)
+    if username is not None:
+        values["owner_uid"] = server.users.find(username).uid
+    made = server.clients.add(values, given or from_file, CLI)
+    return _row(server, made.client, made.secret)
 
 
 @clients.command()
 @click.argument("search", default="")
-@list_options
-def ls(search: str, **options: Any) -> None:
+@lists(COLUMNS)
+def ls(server: Server, search: str) -> list[Record]:
     """List clients; SEARCH is the beginning of an id, a name or its user's name.
 
     \b
     Example:
       auth-server clients ls back --md
     """
-    output = chosen(**options)
-    with opened() as server:
-        rows = [_row(server, client) for client in server.clients.page(search, Page(limit=1 << 31))]
-    output.records(rows, COLUMNS)
+    return [_row(server, client) for client in server.clients.page(search, EVERYTHING)]
 
 
 @clients.command()
 @click.argument("client_id", metavar="ID")
-@show_options
-def show(client_id: str, **options: Any) -> None:
+@shows
+def show(server: Server, client_id: str) -> Record:
     """Show a client.
 
     \b
     Example:
       auth-server clients show csm4k31vnt5p9e2a
     """
-    output = chosen(**options)
-    with opened() as server:
-        row = _row(server, server.clients.find(client_id))
-    output.record(row)
+    return _row(server, server.clients.find(client_id))
 
 
 @clients.command()
 @click.argument("client_id", metavar="ID")
 @metadata_options
 @click.option("--disable/--enable", "disabled", default=None, help="Whether it gets tokens, and they count.")
-def mod(client_id: str, as_json: bool, generate_secret: bool, disabled: bool | None, **flags: Any) -> None:
+@makes(COLUMNS, SECRET)
+def mod(server: Server, client_id: str, generate_secret: bool, disabled: bool | None, **flags: Any) -> Record:
     """Change a client; only what is given changes. What repeats replaces the list, "" empties it.
 
     Its tokens end at once, for good, if it is disabled, loses a part of its scope, or gets another role or audience.
@@ -175,40 +162,35 @@ def mod(client_id: str, as_json: bool, generate_secret: bool, disabled: bool | N
     if disabled is not None:
         values["enabled"] = not disabled
     given = given or from_file
-    with opened() as server:
-        server.clients.find(client_id)
-        if given or generate_secret:
-            made = server.clients.new_secret(client_id, given, values=values, by=CLI)
-        else:
-            made = NewClient(server.clients.change(client_id, values, CLI), None)
-        row = _row(server, made.client)
-    _show_new(one(as_json), row, made.secret)
+    server.clients.find(client_id)
+    if not given and not generate_secret:
+        return _row(server, server.clients.change(client_id, values, CLI))
+    made = server.clients.new_secret(client_id, given, values=values, by=CLI)
+    return _row(server, made.client, made.secret)
 
 
 @clients.command()
 @click.argument("client_id", metavar="ID")
-@click.option("--yes", "-y", "--force", "-f", is_flag=True, help="Do not ask.")
-@json_option
-def rm(client_id: str, yes: bool, as_json: bool) -> None:
+@removes
+def rm(server: Server, ask: Ask, client_id: str) -> int:
     """Remove a client; its tokens end at once. It asks first.
 
     \b
     Example:
       auth-server clients rm csm4k31vnt5p9e2a --yes
     """
-    with opened() as server:
-        client = server.clients.find(client_id)
-        confirm(f"Remove the client {client.client_name} ({client_id}) and end its tokens?", yes=yes)
-        server.clients.remove(client_id, CLI)
-    one(as_json).deleted(1)
+    client = server.clients.find(client_id)
+    ask(f"Remove the client {client.client_name} ({client_id}) and end its tokens?")
+    server.clients.remove(client_id, CLI)
+    return 1
 
 
 @clients.command("secret")
 @click.argument("client_id", metavar="ID")
 @click.option("--overlap", type=int, default=0, metavar="SECONDS", help="How long the old one still counts.")
 @click.option("--secret", help="32 to 128 characters; - reads a line from standard input.")
-@json_option
-def new_secret(client_id: str, overlap: int, secret: str | None, as_json: bool) -> None:
+@makes(COLUMNS, SECRET)
+def new_secret(server: Server, client_id: str, overlap: int, secret: str | None) -> Record:
     """Replace a client's secret; the new one is shown this once.
 
     \b
@@ -216,12 +198,9 @@ def new_secret(client_id: str, overlap: int, secret: str | None, as_json: bool) 
       auth-server clients secret csm4k31vnt5p9e2a
       auth-server clients secret csm4k31vnt5p9e2a --overlap 86400
     """
-    given = _given_secret(secret, False)
-    with opened() as server:
-        server.clients.find(client_id)
-        made = server.clients.new_secret(client_id, given, overlap, by=CLI)
-        row = _row(server, made.client)
-    _show_new(one(as_json), row, made.secret)
+    server.clients.find(client_id)
+    made = server.clients.new_secret(client_id, _given_secret(secret, False), overlap, by=CLI)
+    return _row(server, made.client, made.secret)
 
 
 def _given_secret(value: str | None, generate: bool) -> str | None:
@@ -261,13 +240,8 @@ def _object(file: Path, field: str) -> dict[str, Any]:
     return value
 
 
-def _row(server: Server, client: Client) -> dict[str, Any]:
+def _row(server: Server, client: Client, secret: str | None = None) -> Record:
+    """A client with its user's name, and with a secret that it has just got."""
     owner = server.records.users.get(client.owner_uid) if client.owner_uid else None
-    return {**described(client), "user": owner.name if owner else None}
-
-
-def _show_new(output: Output, row: dict[str, Any], made: str | None) -> None:
-    """Print a client, with a secret that it has just got."""
-    output.one_of(row if made is None else {**row, "client_secret": made}, COLUMNS)
-    if made is not None:
-        output.secret("client secret", {**row, "client_secret": made}, SECRET_COLUMNS)
+    row = {**described(client), "user": owner.name if owner else None}
+    return row if secret is None else {**row, "client_secret": secret}

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from pydantic import SecretStr
 
-from auth_server.cli.output import Columns, chosen, json_option, list_options, one
+from auth_server.cli.output import Columns, Output, json_option, list_options
 from auth_server.settings import Loaded, Settings, load
 
 MASK = "********"
@@ -26,20 +26,19 @@ def config() -> None:
 
 @config.command()
 @list_options
-def show(**options: Any) -> None:
+def show(output: Output) -> None:
     """Show every setting with its value and where that comes from; secrets are masked.
 
     \b
     Example:
       AUTH_SERVER_PORT=8080 auth-server config show
     """
-    output = chosen(**options)
     output.records(rows(load(os.environ)), COLUMNS)
 
 
 @config.command()
 @json_option
-def check(as_json: bool) -> None:
+def check(output: Output) -> None:
     """Check the settings; all mistakes are listed at once.
 
     \b
@@ -47,7 +46,7 @@ def check(as_json: bool) -> None:
       auth-server config check
     """
     load(os.environ)
-    one(as_json).done({"ok": True}, "The settings are right.")
+    output.done({"ok": True}, "The settings are right.")
 
 
 def rows(loaded: Loaded) -> list[dict[str, Any]]:

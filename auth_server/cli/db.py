@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from auth_server import settings
-from auth_server.cli.context import confirm, opened, opened_stores, record
-from auth_server.cli.output import json_option, one
+from auth_server.cli.context import opened, opened_stores, record
+from auth_server.cli.output import Output, json_option
+from auth_server.cli.verbs import EVERYTHING, Ask, yes_option
 from auth_server.domain.users import Changes
 from auth_server.errors import AuthServerError
-from auth_server.store.state import Index, Page
+from auth_server.store.state import Index
 
 if TYPE_CHECKING:
     from auth_server.assembly import Stores
     from auth_server.protocol.server import Server
     from auth_server.settings import Settings
 
-EVERYTHING = Page(limit=1 << 31)
 BATCH = 2000  # rows, so that no lock is held for long
 
 
@@ -38,7 +38,7 @@ def db() -> None:
 
 @db.command()
 @json_option
-def upgrade(as_json: bool) -> None:
+def upgrade(output: Output) -> None:
     """Bring the store to this version's schema; `serve` does it by itself.
 
     \b
@@ -47,12 +47,12 @@ def upgrade(as_json: bool) -> None:
     """
     with opened_stores() as (_, stores):
         changed = stores.upgrade()
-    one(as_json).done({"upgraded": changed}, "The store is upgraded." if changed else "The store is up to date.")
+    output.done({"upgraded": changed}, "The store is upgraded." if changed else "The store is up to date.")
 
 
 @db.command()
 @json_option
-def check(as_json: bool) -> None:
+def check(output: Output) -> None:
     """Check the files, the schema, and that the key-encryption key fits.
 
     \b
@@ -73,12 +73,12 @@ def check(as_json: bool) -> None:
         server.keyring.warm()
         for client in server.clients.page("", EVERYTHING):
             server.clients.mac_secrets(client)
-    one(as_json).done({"ok": True}, "The store is sound, and the key-encryption key fits.")
+    output.done({"ok": True}, "The store is sound, and the key-encryption key fits.")
 
 
 @db.command()
 @json_option
-def purge(as_json: bool) -> None:
+def purge(output: Output) -> None:
     """Delete what has expired; a running server does it by itself.
 
     \b
@@ -91,13 +91,13 @@ def purge(as_json: bool) -> None:
         for delete in (server.state.purge, server.records.tokens.purge):
             while gone := delete(now, BATCH):
                 number += gone
-    one(as_json).deleted(number)
+    output.deleted(number)
 
 
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
-def backup(file: Path, as_json: bool) -> None:
+def backup(file: Path, output: Output) -> None:
     """Write a consistent copy of the embedded records to FILE, also while the server runs.
 
     Sessions are not in it: after a restore people sign in again. Neither is the key-encryption key: keep that apart.
@@ -113,15 +113,15 @@ def backup(file: Path, as_json: bool) -> None:
     with opened() as server:
         backups.copy_out(source, file)
         record(server, "db.backup", file=str(file))
-    one(as_json).done({"file": str(file)}, f"Written to {file}; keep the key-encryption key apart from it.")
+    output.done({"file": str(file)}, f"Written to {file}; keep the key-encryption key apart from it.")
 
 
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--keep-app-passwords", is_flag=True, help="Keep those that this store does not know (a new machine).")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@yes_option
 @json_option
-def restore(file: Path, keep_app_passwords: bool, yes: bool, as_json: bool) -> None:
+def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> None:
     """Replace the records by those of a backup; the server must not run, and the key-encryption key must fit.
 
     All sessions and tokens end. What was taken away since the backup stays away as far as the present store tells:
@@ -139,7 +139,7 @@ def restore(file: Path, keep_app_passwords: bool, yes: bool, as_json: bool) -> N
     with opened_stores() as (loaded, stores):
         target = backups.file_of(stores.records)
         with lock_home(loaded.home), _candidate(file, loaded) as (candidate, copy):
-            confirm(f"Replace all records in {target} by those of {file}? What is newer than it is lost.", yes=yes)
+            ask(f"Replace all records in {target} by those of {file}? What is newer than it is lost.")
             stores.upgrade()
             with opened() as present:
                 _take_over_losses(candidate, present, keep_app_passwords=keep_app_passwords)
@@ -149,7 +149,7 @@ def restore(file: Path, keep_app_passwords: bool, yes: bool, as_json: bool) -> N
     with opened() as server:
         record(server, "db.restore", file=str(file))
     click.echo("The passwords and secrets of the backup count again; look through those changed since.", err=True)
-    one(as_json).done({"restored": str(file)}, f"Restored from {file}; all sessions have ended.")
+    output.done({"restored": str(file)}, f"Restored from {file}; all sessions have ended.")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from auth_server.domain import credentials, roles
 from auth_server.domain.audit import Actor
 from auth_server.domain.clients import NewClient
 from auth_server.domain.users import Changes
-from auth_server.errors import Conflict
+from auth_server.errors import Conflict, Refused
 from auth_server.protocol.server import Server
 
 CLIENT_ID = "quickstart"
@@ -57,9 +57,12 @@ def _admin(server: Server) -> Made:
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or credentials.new_password(server.random)
     changes = Changes(role=roles.ADMIN, display_name="Admin")
-    admin = server.users.add(
-        settings.admin_user, password, changes, super_admin=True, must_change=given is None, by=FIRST_START
-    )
+    try:
+        admin = server.users.add(
+            settings.admin_user, password, changes, super_admin=True, must_change=given is None, by=FIRST_START
+        )
+    except Refused as error:
+        raise Refused("ADMIN_PASSWORD", error.reason) from None
     return Made(admin.name, None if given else password)
 
 

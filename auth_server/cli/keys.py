@@ -2,15 +2,16 @@
 
 import json as json_text
 from pathlib import Path
-from typing import Any
 
 import click
 
-from auth_server.cli.context import CLI, confirm, opened, read_file
-from auth_server.cli.output import Columns, chosen, json_option, list_options, one, print_json
+from auth_server.cli.context import CLI, opened, read_file
+from auth_server.cli.output import Columns, Output, Record, json_option, print_json
+from auth_server.cli.verbs import Ask, lists, makes, removes
 from auth_server.domain.foreign_keys import read_private_key
 from auth_server.domain.keys import described
 from auth_server.errors import NotFound
+from auth_server.protocol.server import Server
 
 COLUMNS: Columns = {
     "Key ID": "kid",
@@ -34,25 +35,22 @@ def keys() -> None:
 
 
 @keys.command()
-@list_options
-def ls(**options: Any) -> None:
+@lists(COLUMNS)
+def ls(server: Server) -> list[Record]:
     """List the keys with their states.
 
     \b
     Example:
       auth-server keys ls --json
     """
-    output = chosen(**options)
-    with opened() as server:
-        rows = [described(key) for key in server.keyring.all()]
-    output.records(rows, COLUMNS)
+    return [described(key) for key in server.keyring.all()]
 
 
 @keys.command()
 @click.option("--alg", help="One algorithm; all without.")
 @click.option("--now", is_flag=True, help="Do not wait until every cache knows the next key.")
 @json_option
-def rotate(alg: str | None, now: bool, as_json: bool) -> None:
+def rotate(alg: str | None, now: bool, output: Output) -> None:
     """Let the next key take over as soon as every cache knows it; tell which key signs, or will sign and when.
 
     \b
@@ -60,39 +58,36 @@ def rotate(alg: str | None, now: bool, as_json: bool) -> None:
       auth-server keys rotate
       auth-server keys rotate --alg ES256 --now
     """
-    output = one(as_json)
     with opened() as server:
         rotated = server.keyring.rotate(alg, now=now, by=CLI)
     rows = [described(key) for key in rotated]
     if alg:
-        output.one_of(rows[0], COLUMNS)
+        output.made(rows[0], COLUMNS, {})
     else:
         output.records(rows, COLUMNS)
 
 
 @keys.command()
 @click.argument("kid")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@json_option
-def rm(kid: str, yes: bool, as_json: bool) -> None:
+@removes
+def rm(server: Server, ask: Ask, kid: str) -> int:
     """Take a key out at once: what it signed is inactive, the next one takes an active one's place. It asks first.
 
     \b
     Example:
       auth-server keys rm R7lcGX2gYSV5oISZtAfbeZ-wX6OeI3Yo3EQ0ALTbi5w
     """
-    with opened() as server:
-        key = next((key for key in server.keyring.all() if key.kid == kid), None)
-        if key is None:
-            raise NotFound(f"there is no key {kid!r}; see: auth-server keys ls")
-        living = sum(found.token.kid == kid for found in server.tokens.each())
-        question = f"Remove the {key.status} {key.alg} key {kid}?"
-        if key.status == "active" or living:
-            active = "It is ACTIVE, and the next key takes over at once. " if key.status == "active" else ""
-            question = f"WARNING: {active}{living} LIVING TOKENS signed with it END AT ONCE.\n{question}"
-        confirm(question, yes=yes)
-        server.keyring.remove(kid, CLI)
-    one(as_json).deleted(1)
+    key = next((key for key in server.keyring.all() if key.kid == kid), None)
+    if key is None:
+        raise NotFound(f"there is no key {kid!r}; see: auth-server keys ls")
+    living = sum(found.token.kid == kid for found in server.tokens.each())
+    question = f"Remove the {key.status} {key.alg} key {kid}?"
+    if key.status == "active" or living:
+        active = "It is ACTIVE, and the next key takes over at once. " if key.status == "active" else ""
+        question = f"WARNING: {active}{living} LIVING TOKENS signed with it END AT ONCE.\n{question}"
+    ask(question)
+    server.keyring.remove(kid, CLI)
+    return 1
 
 
 @keys.command()
@@ -115,17 +110,13 @@ def export(public: bool, json: bool) -> None:
 @keys.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--alg", help="Its algorithm, where it fits several.")
-@json_option
-def import_(file: Path, alg: str | None, as_json: bool) -> None:
+@makes(COLUMNS, {})
+def import_(server: Server, file: Path, alg: str | None) -> Record:
     """Add a private key, an unencrypted PEM or a JWK, as its algorithm's next one. Weak keys are refused.
 
     \b
     Example:
       auth-server keys import signing.pem && auth-server keys rotate --alg ES256
     """
-    output = one(as_json)
-    content = read_file(file)
-    with opened() as server:
-        algorithm, pem = read_private_key(content, alg, server.settings.signing_algs)
-        key = server.keyring.import_key(algorithm, pem, CLI)
-    output.one_of(described(key), COLUMNS)
+    algorithm, pem = read_private_key(read_file(file), alg, server.settings.signing_algs)
+    return described(server.keyring.import_key(algorithm, pem, CLI))

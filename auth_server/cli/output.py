@@ -6,15 +6,17 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = Callable[..., Any]
 Record = Mapping[str, Any]
 Columns = Mapping[str, str | Callable[[Record], Any]]
 """Heads of columns, and what stands below: a member of the record, or what a function makes of the record."""
 
+NOT_ASSIGNED = "n/a"
 WIDTH = 30  # characters after which a cell is wrapped
 LIMIT = 100
 
@@ -46,17 +48,9 @@ class Output:
             return print_json(row)
         return self._print(["Name", "Value"], [[_title(name), value] for name, value in sorted(row.items())])
 
-    def one_of(self, row: Record, columns: Columns) -> None:
-        """Print one record as its list would show it: what was added or changed."""
-        if self.is_json:
-            return print_json(row)
-        return self.records([row], columns)
-
     def deleted(self, number: int) -> None:
         """Say how many records went."""
-        if self.is_json:
-            return print_json({"deleted": number})
-        return click.echo(f"Deleted {number}.")
+        self.done({"deleted": number}, f"Deleted {number}.")
 
     def done(self, answer: Record, sentence: str) -> None:
         """Say what was done, where there is no record to show."""
@@ -64,11 +58,16 @@ class Output:
             return print_json(answer)
         return click.echo(sentence)
 
-    def secret(self, what: str, row: Record, columns: Columns) -> None:
-        """Print, outside JSON, the table of what is shown this once."""
-        if not self.is_json:
-            click.echo(f"\nPLEASE COPY THE {what.upper()} AND KEEP IT IN A SAFE PLACE; IT IS NOT SHOWN AGAIN:\n")
-            self._print(list(columns), [_values(row, columns)], aligned=str.ljust)
+    def made(self, row: Record, columns: Columns, secrets: Mapping[str, Columns]) -> None:
+        """Print what was added or changed, and this once the member of *secrets* that it has, with its columns."""
+        if self.is_json:
+            return print_json(row)
+        self.records([row], columns)
+        for member in secrets.keys() & row.keys():
+            what = _title(member).upper()
+            click.echo(f"\nPLEASE COPY THE {what} AND KEEP IT IN A SAFE PLACE; IT IS NOT SHOWN AGAIN:\n")
+            self._print(list(secrets[member]), [_values(row, secrets[member])], aligned=str.ljust)
+        return None
 
     def _print(
         self, head: Sequence[str], rows: Sequence[Sequence[Any]], aligned: Callable[[str, int], str] = str.center
@@ -88,41 +87,39 @@ def print_json(value: object) -> None:
 
 
 def json_option(command: Command) -> Command:
-    """`--json`, for commands that print one thing."""
-    flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    return flag(command)
-
-
-def one(as_json: bool) -> Output:
-    """Return the Output of a command with `json_option`."""
-    return Output("json" if as_json else "text")
+    """`--json`, for commands that print one thing; the command gets it as `output`."""
+    return _form_options(command, ("--json", "Print JSON."))
 
 
 def show_options(command: Command) -> Command:
     """`--md --csv --tsv --json`; the command gets them together as `output`."""
-    for name, short, text in (
-        ("tsv", "-t", "Print values separated by tabs."),
-        ("csv", "-c", "Print values separated by semicolons."),
-        ("md", "-m", "Print a Markdown table."),
-    ):
-        command = click.option(f"--{name}", short, f"as_{name}", is_flag=True, help=text)(command)
-    return json_option(command)
+    return _form_options(
+        command,
+        ("--md", "-m", "Print a Markdown table."),
+        ("--csv", "-c", "Print values separated by semicolons."),
+        ("--tsv", "-t", "Print values separated by tabs."),
+        ("--json", "Print JSON."),
+    )
 
 
 def list_options(command: Command) -> Command:
     """The options of `show`, and `--limit`."""
-    flag = click.option(
-        "--limit", "-n", type=click.IntRange(1), default=LIMIT, help="Rows of a table.", show_default=True
-    )
-    return show_options(flag(command))
+    limit = click.option("--limit", "-n", type=click.IntRange(1), default=LIMIT, show_default=True, help="Most rows.")
+    return limit(show_options(command))
 
 
-def chosen(*, limit: int = LIMIT, **forms: bool) -> Output:
-    """Return the Output that the flags of `show_options` or `list_options` ask for."""
-    asked = [name.removeprefix("as_") for name, given in forms.items() if given]
-    if len(asked) > 1:
-        raise click.UsageError(f"choose one of --{' and --'.join(asked)}")
-    return Output(asked[0] if asked else "text", limit)
+def _form_options(command: Command, *options: tuple[str, ...]) -> Command:
+    @wraps(command)
+    def formed(*, limit: int = LIMIT, **given: Any) -> Any:
+        asked = [flag for flag, *_ in options if given.pop(flag.removeprefix("--"))]
+        if len(asked) > 1:
+            raise click.UsageError(f"choose one of {' and '.join(asked)}")
+        form = asked[0].removeprefix("--") if asked else "text"
+        return command(output=Output(form, limit), **given)
+
+    for *flags, text in reversed(options):
+        formed = click.option(*flags, is_flag=True, help=text)(formed)
+    return formed
 
 
 def _values(row: Record, columns: Columns) -> list[Any]:

@@ -1,17 +1,18 @@
 """`auth-server users`: accounts of people."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from auth_server.cli.context import CLI, confirm, opened, secret
-from auth_server.cli.output import Columns, Output, chosen, json_option, list_options, one, show_options
+from auth_server.cli.context import CLI, secret
+from auth_server.cli.output import Columns, Record
+from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
 from auth_server.domain import credentials, roles
 from auth_server.domain.users import Changes, described
 from auth_server.errors import Conflict, InvalidInput
-from auth_server.store.records import User
-from auth_server.store.state import Page
+from auth_server.protocol.server import Server
 
 COLUMNS: Columns = {
     "UID": "uid",
@@ -23,7 +24,7 @@ COLUMNS: Columns = {
     "Last Login": "login_at",
     "Created At": "created_at",
 }
-PASSWORD_COLUMNS: Columns = {"Username": "name", "Password": "password"}
+PASSWORD = {"password": {"Username": "name", "Password": "password"}}
 
 
 @click.group()
@@ -48,13 +49,14 @@ def account_options(command: Any) -> Any:
         click.option("--password", "-p", help="8 to 256 characters; - reads a line from standard input."),
     ):
         command = option(command)
-    return json_option(command)
+    return command
 
 
 @users.command()
 @click.argument("name")
 @account_options
-def add(name: str, password: str | None, as_json: bool, **flags: Any) -> None:
+@makes(COLUMNS, PASSWORD)
+def add(server: Server, name: str, password: str | None, **flags: Any) -> Record:
     """Make an account. Without --password it asks on a terminal, else it makes one and shows it once.
 
     \b
@@ -62,44 +64,35 @@ def add(name: str, password: str | None, as_json: bool, **flags: Any) -> None:
       auth-server users add jane --email jane@example.org --role user
       auth-server users add bob --password - < password.txt
     """
-    output = one(as_json)
-    typed = secret(password, what="password", ask=True)
-    with opened() as server:
-        made = None if typed is not None else credentials.new_password(server.random)
-        user = server.users.add(name, typed or made or "", _changes(flags), must_change=made is not None, by=CLI)
-    _show(output, user, made)
+    text, made = _new_password(server, password, "password")
+    user = server.users.add(name, text, _changes(flags), must_change=bool(made), by=CLI)
+    return {**described(user), **made}
 
 
 @users.command()
 @click.argument("search", default="")
-@list_options
-def ls(search: str, **options: Any) -> None:
+@lists(COLUMNS)
+def ls(server: Server, search: str) -> list[Record]:
     """List accounts; SEARCH is the beginning of a name, uid or email address.
 
     \b
     Example:
       auth-server users ls ja --csv
     """
-    output = chosen(**options)
-    with opened() as server:
-        rows = [described(user) for user in server.users.page(search, Page(limit=1 << 31))]
-    output.records(rows, COLUMNS)
+    return [described(user) for user in server.users.page(search, EVERYTHING)]
 
 
 @users.command()
 @click.argument("name")
-@show_options
-def show(name: str, **options: Any) -> None:
+@shows
+def show(server: Server, name: str) -> Record:
     """Show the account with this name or uid.
 
     \b
     Example:
       auth-server users show jane
     """
-    output = chosen(**options)
-    with opened() as server:
-        user = server.users.find(name)
-    output.record(described(user))
+    return described(server.users.find(name))
 
 
 @users.command()
@@ -107,7 +100,10 @@ def show(name: str, **options: Any) -> None:
 @account_options
 @click.option("--disable/--enable", "disabled", default=None, help="Whether the person may sign in.")
 @click.option("--reset-mfa", is_flag=True, help="Take the second factors away.")
-def mod(name: str, password: str | None, disabled: bool | None, reset_mfa: bool, as_json: bool, **flags: Any) -> None:
+@makes(COLUMNS, {})
+def mod(
+    server: Server, name: str, password: str | None, disabled: bool | None, reset_mfa: bool, **flags: Any
+) -> Record:
     """Change an account; only what is given changes. --claim replaces all claims, --claim "" takes them away.
 
     What takes rights away ends the person's sessions at once.
@@ -117,41 +113,35 @@ def mod(name: str, password: str | None, disabled: bool | None, reset_mfa: bool,
       auth-server users mod jane --role admin
       auth-server users mod jane --disable
     """
-    output = one(as_json)
-    typed = secret(password, what="password")
+    user = server.users.find(name)
+    if reset_mfa:
+        raise Conflict(f"{user.name} has no second factor; leave --reset-mfa out")
     enabled = None if disabled is None else not disabled
-    with opened() as server:
-        user = server.users.find(name)
-        if reset_mfa:
-            raise Conflict(f"{user.name} has no second factor; leave --reset-mfa out")
-        changes = Changes(**vars(_changes(flags)) | {"enabled": enabled, "password": typed})
-        user = server.users.change(user.uid, changes, CLI)
-    _show(output, user, None)
+    changes = replace(_changes(flags), enabled=enabled, password=secret(password, what="password"))
+    return described(server.users.change(user.uid, changes, CLI))
 
 
 @users.command()
 @click.argument("name")
-@click.option("--yes", "-y", "--force", "-f", is_flag=True, help="Do not ask.")
-@json_option
-def rm(name: str, yes: bool, as_json: bool) -> None:
+@removes
+def rm(server: Server, ask: Ask, name: str) -> int:
     """Remove an account with its clients, sessions and app passwords. It asks first.
 
     \b
     Example:
       auth-server users rm jane --yes
     """
-    with opened() as server:
-        user = server.users.find(name)
-        confirm(f"Remove the account {user.name} ({user.uid}) with all it holds?", yes=yes)
-        server.users.remove(user.uid, CLI)
-    one(as_json).deleted(1)
+    user = server.users.find(name)
+    ask(f"Remove the account {user.name} ({user.uid}) with all it holds?")
+    server.users.remove(user.uid, CLI)
+    return 1
 
 
 @users.command()
 @click.argument("name")
 @click.option("--password", "-p", help="8 to 256 characters; - reads a line from standard input.")
-@json_option
-def passwd(name: str, password: str | None, as_json: bool) -> None:
+@makes(COLUMNS, PASSWORD)
+def passwd(server: Server, name: str, password: str | None) -> Record:
     """Set a new password; the person's sessions end, app passwords stay. Without --password as in `users add`.
 
     \b
@@ -159,14 +149,19 @@ def passwd(name: str, password: str | None, as_json: bool) -> None:
       auth-server users passwd jane
       auth-server users passwd jane --password - < password.txt
     """
-    output = one(as_json)
-    typed = secret(password, what="new password", ask=True)
-    with opened() as server:
-        user = server.users.find(name)
-        made = None if typed is not None else credentials.new_password(server.random)
-        changes = Changes(password=typed if made is None else made, must_change_password=made is not None)
-        user = server.users.change(user.uid, changes, CLI)
-    _show(output, user, made)
+    user = server.users.find(name)
+    text, made = _new_password(server, password, "new password")
+    changed = server.users.change(user.uid, Changes(password=text, must_change_password=bool(made)), CLI)
+    return {**described(changed), **made}
+
+
+def _new_password(server: Server, given: str | None, what: str) -> tuple[str, dict[str, str]]:
+    """The password that is given or typed, else one that is made, and then what is shown of it."""
+    text = secret(given, what=what, ask=True)
+    if text is not None:
+        return text, {}
+    made = credentials.new_password(server.random)
+    return made, {"password": made}
 
 
 def _changes(flags: dict[str, Any]) -> Changes:
@@ -192,13 +187,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise InvalidInput("claim", f"{text[:64]!r} is no JSON") from None
-
-
-def _show(output: Output, user: User, password: str | None) -> None:
-    """Print an account, with a password that was made for it."""
-    row = described(user)
-    if password is None:
-        output.one_of(row, COLUMNS)
-    else:
-        output.one_of({**row, "password": password}, COLUMNS)
-        output.secret("password", {**row, "password": password}, PASSWORD_COLUMNS)

@@ -7,6 +7,7 @@ from auth_server.clock import Clock
 from auth_server.store.records import AuditEvent, Records
 
 MAX_TEXT = 255
+EVERY_DAY = frozenset(("login.password", "login.app_password"))  # power loss may take those of the last second
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class Audit:
         Raises:
             Unavailable: it could not be written.
         """
-        self._records.audit.add(
+        write = self._records.audit.note if event in EVERY_DAY else self._records.audit.add
+        write(
             AuditEvent(
                 at=self._clock(),
                 event=event,

@@ -3,14 +3,17 @@
 import os
 import threading
 import unicodedata
+from collections.abc import Iterable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from auth_server.errors import InvalidInput, Unavailable
+from auth_server.domain import common_passwords
+from auth_server.errors import InvalidInput, Refused, Unavailable
 
 MIN_CHARACTERS, MAX_CHARACTERS, MAX_BYTES = 8, 256, 1024
 THREADS = 4  # of a process, where nothing else is known
+ADVICE = "take another one, for example several words that do not belong together"
 WAIT = 5.0  # seconds that a hash may wait for a free place
 
 
@@ -27,17 +30,26 @@ def is_possible(password: str) -> bool:
         return False
 
 
-def check_new(password: str) -> str:
-    """Return a new password in normal form.
+def check_new(password: str, expected: Iterable[str] = ()) -> str:
+    """Return a new password in normal form, by NIST SP 800-63B-4 §3.1.1.2: no rule says of what it must consist.
+
+    Args:
+        expected: names of its owner and of this server; it must not be one of them, in whatever case.
 
     Raises:
         InvalidInput: it is too short or too long; the reason says which.
+        Refused: it is what a guesser tries first.
     """
     text = normalised(password)
     if len(text) < MIN_CHARACTERS:
         raise InvalidInput("password", f"must have at least {MIN_CHARACTERS} characters")
     if not is_possible(text):
         raise InvalidInput("password", f"must have at most {MAX_CHARACTERS} characters and {MAX_BYTES} bytes")
+    folded = text.casefold()
+    if folded in {normalised(word).casefold() for word in expected}:
+        raise Refused("password", f"must not be the user name, another name of the person, or this server's; {ADVICE}")
+    if common_passwords.has(folded):
+        raise Refused("password", f"is on the list of common passwords and words, which are tried first; {ADVICE}")
     return text
 
 

@@ -14,6 +14,8 @@ from auth_server.store.state import Entry, Kind, OnceKey, Rate, State
 
 ACCOUNT = Rate(10, 60)
 CLIENT = Rate(10, 60)
+CODE = Rate(1, 900)
+CODES = 5  # wrong verification codes of one account in 15 minutes
 FAILURES = Rate(100, 30 * 86400)  # wrong passwords of one account in a row, from all addresses
 KNOWN_ADDRESS_TTL = 90 * 86400  # seconds
 QUIET = 600  # seconds in which all refusals of one bucket are one audit event
@@ -111,6 +113,25 @@ class Throttles:
         key = self._known(uid, address)
         if self.state.get(Kind.KNOWN_ADDRESS, key, now + KNOWN_ADDRESS_TTL // 2) is None:
             self.state.put(Kind.KNOWN_ADDRESS, Entry(key, now + KNOWN_ADDRESS_TTL, b"", subject=f"known:{uid}"), now)
+
+    def code(self, uid: str, address: str) -> Charge:
+        """Take a try for a verification code from the account, whatever the address.
+
+        There are five, each a bucket of its own that is full again 15 minutes after its use: in no 15 minutes are
+        there more. Neither a right password nor a right code gives back what wrong codes have taken (S-071).
+
+        Raises:
+            Throttled: none is left.
+        """
+        now, name = self.clock(), f"code:{_name(uid)}"
+        soonest = CODE.refill
+        for number in range(CODES):
+            bucket = f"{name}:{number}"
+            allowance = self.state.draw(bucket, 1, CODE, now)
+            if allowance.allowed:
+                return Charge(self, [(bucket, 1, CODE)])
+            soonest = min(soonest, allowance.retry_after)
+        raise self._refused(name, soonest, "passcode.check", actor=uid, address=address)
 
     def check_client(self, client_id: str, address: str) -> None:
         """Before a client's secret is looked at.

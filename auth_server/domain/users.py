@@ -69,13 +69,24 @@ class Changes:
 
 
 class Users:
-    """Accounts, and every rule about them. What changes one says by whom, for the audit."""
+    """Accounts, and every rule about them. What changes one says by whom, for the audit.
+
+    Args:
+        own_names: names of this server, which are no passwords.
+    """
 
     def __init__(
-        self, records: Records, tokens: Tokens, passwords: Passwords, audit: Audit, clock: Clock, random: Random
+        self,
+        records: Records,
+        tokens: Tokens,
+        passwords: Passwords,
+        audit: Audit,
+        clock: Clock,
+        random: Random,
+        own_names: Sequence[str] = (),
     ) -> None:
         self._records, self._tokens, self._passwords, self._audit = records, tokens, passwords, audit
-        self._clock, self._random = clock, random
+        self._clock, self._random, self._own_names = clock, random, own_names
 
     def add(
         self,
@@ -91,7 +102,7 @@ class Users:
 
         Args:
             name: 1 to 255 characters; kept trimmed and in lower case.
-            password: 8 to 256 characters; only its hash is kept.
+            password: as `passwords.check_new` wants it; only its hash is kept.
             must_change: whether the pages ask for a new password at the first login.
 
         Raises:
@@ -99,8 +110,6 @@ class Users:
             Conflict: the name is taken by a user or a client.
         """
         cleaned = self._check_name(name)
-        text = check_new(password)
-        self._check_differs(cleaned, text)
         now = self._clock()
         user = User(
             uid=credentials.new_uid(self._random, "u", now),
@@ -111,7 +120,8 @@ class Users:
             super_admin=super_admin,
             must_change_password=must_change,
         )
-        user = self._changed(user, replace(changes, password=None))
+        user = self._changed(user, changes)
+        text = check_new(password, self._expected(user))
         user = self._records.users.add(replace(user, password_hash=self._passwords.hash(text)))
         self._audit.change("user.add", by, uid=user.uid, name=user.name, role=user.role)
         return user
@@ -127,26 +137,35 @@ class Users:
             raise NotFound(f"there is no user {name!r}; see: auth-server users ls")
         return user
 
-    def change(self, uid: str, changes: Changes, by: Actor = SERVER, *, keep_admin: bool = True) -> User:
+    def change(
+        self,
+        uid: str,
+        changes: Changes,
+        by: Actor = SERVER,
+        *,
+        keep_admin: bool = True,
+        password_version: int | None = None,
+    ) -> User:
         """Change an account. A new password, role or the end of its right to log in ends its sessions at once.
 
         Args:
             keep_admin: whether the last admin who can sign in stays one; a restore must not ask for that (S-138).
+            password_version: that of the account when the one who asks was looked at; None for those who need none.
 
         Raises:
             InvalidInput: a value has not the right form.
             NotFound: the account is gone.
-            Conflict: nobody would be admin any more.
+            Conflict: nobody would be admin any more, or the account has another password version.
         """
         hashed = ""
-        if changes.password is not None:
-            text = check_new(changes.password)
-            current = self._records.users.get(uid)
-            if current is not None:
-                self._check_differs(current.name, text)
+        current = self._records.users.get(uid)
+        if changes.password is not None and current is not None:
+            text = check_new(changes.password, self._expected(self._changed(current, changes)))
             hashed = self._passwords.hash(text)
 
         def apply(user: User) -> User:
+            if password_version not in (None, user.password_version):
+                raise Conflict("the account was changed meanwhile; sign in again")
             changed = self._changed(user, changes)
             if hashed:
                 changed = replace(
@@ -164,6 +183,14 @@ class Users:
         changed = [name for name, value in vars(changes).items() if value is not None]
         self._audit.change("user.change", by, uid=uid, name=user.name, changed=changed)
         return user
+
+    def check_password(self, user: User, password: str) -> None:
+        """See whether a password will be taken for an account's new one; `add` and `change` see to it themselves.
+
+        Raises:
+            InvalidInput: no; the reason says why, and what to do.
+        """
+        check_new(password, self._expected(user))
 
     def update(self, uid: str, function: Callable[[User], User]) -> User:
         """Change what no rule guards: a better hash."""
@@ -202,10 +229,11 @@ class Users:
             raise Conflict(f"there is a user {cleaned!r} already; change it with: auth-server users mod {cleaned}")
         return cleaned
 
-    @staticmethod
-    def _check_differs(name: str, password: str) -> None:
-        if password.lower() == name:  # S-074
-            raise InvalidInput("password", "must not be the user name")
+    def _expected(self, user: User) -> Iterator[str]:
+        """What somebody who knows the person and this server tries first (S-074)."""
+        yield from self._own_names
+        yield from (user.name, user.email, user.email.partition("@")[0])
+        yield from (user.display_name, *user.display_name.split())
 
     def _changed(self, user: User, changes: Changes) -> User:
         if changes.email is not None:

@@ -76,7 +76,10 @@ def _read_body(request: Request, accepted: Body, environ: Mapping[str, Any], lim
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise HttpError(415, "A request body must not be compressed")
     if accepted is Body.ANY_JSON:
-        request.json = _object(body) if body else None
+        try:
+            request.json = _object(body) if body else None
+        except InvalidInput as error:  # told when the body is looked at: who asks is checked first at some endpoints
+            request.unreadable = error
         return
     kind, _, parameters = environ.get("CONTENT_TYPE", "").partition(";")
     kind = kind.strip().lower()

@@ -6,7 +6,7 @@ from auth_server.protocol import bearer
 from auth_server.protocol.feature import Endpoint, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
-from auth_server.settings import is_loopback
+from auth_server.settings_values import is_loopback
 
 METRICS_TYPE = ("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from auth_server.settings import Network
+from auth_server.settings_values import Network
 
 
 def peer_address(environ: Mapping[str, Any], proxies: Sequence[Network]) -> str:

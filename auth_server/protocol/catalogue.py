@@ -5,7 +5,7 @@ from auth_server.protocol.endpoints import discovery, introspection, jwks, revoc
 from auth_server.protocol.extensions import client_assertion
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.grants import client_credentials
-from auth_server.protocol.photoprism import config, grants, session
+from auth_server.protocol.photoprism import config, grants, password, session
 from auth_server.protocol.tokens import access_token
 
 FEATURES: tuple[Feature, ...] = (
@@ -19,6 +19,7 @@ FEATURES: tuple[Feature, ...] = (
     introspection.FEATURE,
     revocation.FEATURE,
     session.FEATURE,
+    password.FEATURE,
     grants.FEATURE,
     config.FEATURE,
 )

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from auth_server.errors import InvalidInput
+
 Headers = tuple[tuple[str, str], ...]
 JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -23,7 +25,7 @@ class Request:
 
     Attributes:
         form: members of a form or of a JSON object at an OAuth endpoint; none occurs twice.
-        json: the JSON object of the body, where the endpoint takes JSON.
+        unreadable: why the body is no JSON object, where the endpoint asks other things before it looks at that.
         lists: the members that may repeat (`resource`, `audience`).
         query: parameters of the query string, where the endpoint takes any.
         pairs: all parameters in their order, where the endpoint judges repeats itself.
@@ -31,8 +33,19 @@ class Request:
     """
 
     __slots__ = (
-        "actor", "address", "arguments", "environ", "form", "json", "lists", "method", "pairs", "path", "query"
-    )  # fmt: skip
+        "_json",
+        "actor",
+        "address",
+        "arguments",
+        "environ",
+        "form",
+        "lists",
+        "method",
+        "pairs",
+        "path",
+        "query",
+        "unreadable",
+    )
 
     def __init__(
         self,
@@ -44,11 +57,27 @@ class Request:
     ) -> None:
         self.environ, self.method, self.path, self.address, self.arguments = environ, method, path, address, arguments
         self.form: Mapping[str, str] = _NOTHING
-        self.json: Mapping[str, Any] | None = None
+        self._json: Mapping[str, Any] | None = None
+        self.unreadable: InvalidInput | None = None
         self.lists: Mapping[str, Sequence[str]] = _NOTHING
         self.query: Mapping[str, str] = _NOTHING
         self.pairs: Sequence[tuple[str, str]] = ()
         self.actor = ""
+
+    @property
+    def json(self) -> Mapping[str, Any] | None:
+        """The JSON object of the body, where the endpoint takes JSON; None if there is no body.
+
+        Raises:
+            InvalidInput: the body is no JSON object.
+        """
+        if self.unreadable is not None:
+            raise self.unreadable
+        return self._json
+
+    @json.setter
+    def json(self, members: Mapping[str, Any] | None) -> None:
+        self._json = members
 
     def header(self, name: str) -> str:
         """Return a header's value, empty if it is absent.

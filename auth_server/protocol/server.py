@@ -59,6 +59,7 @@ class Server:
         self.metrics.flush()
         self.access_log.flush()
         self.state.sync()
+        self.records.sync()
 
     def close(self) -> None:
         """Let go of all connections to the stores; they are opened again when they are needed."""

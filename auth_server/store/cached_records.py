@@ -4,15 +4,12 @@ Exact: before each answer the store's generation is asked for, and a copy of an 
 SQLite the question costs one `PRAGMA data_version`, a few microseconds; elsewhere one small SELECT.
 """
 
-import os
-import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TypeVar
 
-from auth_server.errors import Unavailable
 from auth_server.store.records import (
     Audit,
     Client,
@@ -28,6 +25,8 @@ from auth_server.store.records import (
     User,
     Users,
 )
+
+R = TypeVar("R", User, Client)
 
 SIZE = 20000  # records of each kind in memory at most
 
@@ -47,14 +46,13 @@ class CachedRecords:
 
     Args:
         records: where everything really stands.
-        generation: a cheap question for the current generation; the default asks the records.
     """
 
-    def __init__(self, records: Records, generation: Callable[[], int] | None = None) -> None:
+    def __init__(self, records: Records) -> None:
         self._records = records
         self._copies = _Copies(-1)
         self._look = _Look(self)
-        self.generation: Callable[[], int] = generation or records.generation
+        self.generation: Callable[[], int] = records.generation
         self.users: Users = _CachedUsers(records.users, self.fresh)
         self.clients: Clients = _CachedClients(records.clients, self.fresh)
         self.keys: SigningKeys = _CachedKeys(records.keys, self.fresh)
@@ -78,13 +76,14 @@ class CachedRecords:
     def one_look(self) -> AbstractContextManager[None]:
         return self._look
 
+    def sync(self) -> None:
+        self._records.sync()
+
     def check(self) -> None:
         self._records.check()
 
     def close(self) -> None:
         self._records.close()
-        if isinstance(self.generation, SqliteGeneration):
-            self.generation.close()
 
 
 class _Look(threading.local):
@@ -117,6 +116,9 @@ class _CachedUsers:
                 copies[uid] = user
         return user
 
+    def many(self, uids: Collection[str]) -> Mapping[str, User]:
+        return _many(uids, self._fresh().users, self._users.many)
+
 
 class _CachedClients:
     def __init__(self, clients: Clients, fresh: Callable[[], _Copies]) -> None:
@@ -133,6 +135,20 @@ class _CachedClients:
                 copies[client_id] = client
         return client
 
+    def many(self, client_ids: Collection[str]) -> Mapping[str, Client]:
+        return _many(client_ids, self._fresh().clients, self._clients.many)
+
+
+def _many(
+    wanted: Collection[str], copies: dict[str, R], read: Callable[[Collection[str]], Mapping[str, R]]
+) -> Mapping[str, R]:
+    """Return the records that exist: copies, and those of which there is none by one statement."""
+    known = {name: copy for name in wanted if (copy := copies.get(name)) is not None}
+    found = read([name for name in wanted if name not in known])
+    if len(copies) + len(found) < SIZE:
+        copies.update(found)
+    return {**known, **found}
+
 
 class _CachedKeys:
     def __init__(self, keys: SigningKeys, fresh: Callable[[], _Copies]) -> None:
@@ -147,39 +163,3 @@ class _CachedKeys:
 
     def edit(self, function: Callable[[Sequence[StoredKey]], Sequence[StoredKey]]) -> Sequence[StoredKey]:
         return self._keys.edit(function)
-
-
-class SqliteGeneration:
-    """The generation of a SQLite store, asked by `PRAGMA data_version` on one connection a thread.
-
-    That number moves when another connection commits; only then is the generation itself read.
-
-    Args:
-        path: the database file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-
-    def __call__(self) -> int:
-        local = self._local
-        try:
-            if getattr(local, "pid", 0) != os.getpid():
-                local.connection = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
-                local.pid, local.version, local.generation = os.getpid(), -1, -1
-            version = local.connection.execute("PRAGMA data_version").fetchone()[0]
-            if version != local.version:
-                local.generation = local.connection.execute("SELECT value FROM generation").fetchone()[0]
-                local.version = version
-        except sqlite3.Error as error:
-            local.pid = 0
-            raise Unavailable(f"the database does not answer ({error})") from error
-        return local.generation  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        """Close this thread's connection; before a fork there must be none."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            del self._local.connection, self._local.pid

@@ -108,7 +108,7 @@ _turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
 
 
 @contextmanager
-def _turn(engine: Engine) -> Iterator[None]:
+def turn(engine: Engine) -> Iterator[None]:
     """Let the writers of this process take turns on SQLite: its busy handler sleeps, some would wait for seconds."""
     if engine.dialect.name != "sqlite":
         yield
@@ -132,7 +132,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         Unavailable: the database does not answer, is read-only or full; nothing was written.
     """
     try:
-        with _turn(engine), engine.connect().execution_options(**_WRITE) as connection, connection.begin():
+        with turn(engine), engine.connect().execution_options(**_WRITE) as connection, connection.begin():
             yield connection
     except IntegrityError as error:
         constraint = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)

@@ -1,16 +1,16 @@
 """The interface to durable records, and the record types.
 
-Every method is one transaction. A write is durable, also over power loss, when it returns. Methods raise
-`Unavailable` when the store does not answer, `Conflict` when a unique value is taken, `NotFound` when `change`
+Every method is one transaction. A write is durable, also over power loss, when it returns (but for `note`). Methods
+raise `Unavailable` when the store does not answer, `Conflict` when a unique value is taken, `NotFound` when `change`
 finds nothing. Times are Unix seconds.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from auth_server.store.state import Page
+from auth_server.store.state import BATCH, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,7 @@ class AuditEvent:
 
 class Users(Protocol):
     def get(self, uid: str) -> User | None: ...
+    def many(self, uids: Collection[str]) -> Mapping[str, User]: ...  # those that exist, by one statement at most
     def by_name(self, name: str) -> User | None: ...
     def add(self, user: User) -> User: ...
 
@@ -230,6 +231,7 @@ class Passcodes(Protocol):
 
 class Clients(Protocol):
     def get(self, client_id: str) -> Client | None: ...
+    def many(self, client_ids: Collection[str]) -> Mapping[str, Client]: ...  # as Users.many
     def add(self, client: Client) -> Client: ...
     def change(self, client_id: str, function: Callable[[Client], Client]) -> Client: ...
     def remove(self, client_id: str) -> bool: ...
@@ -248,7 +250,9 @@ class StoredTokens(Protocol):
     def find(
         self, page: Page, now: int, *, key_prefix: str = "", subject: str | None = None
     ) -> Sequence[StoredToken]: ...  # the living, newest first
-    def each(self, now: int) -> Iterator[StoredToken]: ...  # as State.each
+    def each(
+        self, now: int, *, subject: str | None = None, batch: int = BATCH
+    ) -> Iterator[StoredToken]: ...  # as State.each
     def purge(self, now: int, limit: int) -> int: ...
 
 
@@ -284,6 +288,10 @@ class SigningKeys(Protocol):
 
 class Audit(Protocol):
     def add(self, event: AuditEvent) -> None: ...
+
+    def note(self, event: AuditEvent) -> None:
+        """Add an event of every day: cheaper, for power loss may take those of the last second."""
+
     def page(self, page: Page) -> Sequence[AuditEvent]: ...
 
 
@@ -322,6 +330,9 @@ class Records(Protocol):
 
         For what only reads and is quick: changes that are made meanwhile need not be seen, one's own neither.
         """
+
+    def sync(self) -> None:
+        """Make what was noted survive power loss; called at least once a second."""
 
     def check(self) -> None:
         """Return if the store answers, else raise Unavailable."""

@@ -29,10 +29,9 @@ from redis.retry import Retry
 
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store import redis_scripts
-from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
+from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 TIMEOUT = 2.0  # seconds to connect, and to wait for a part of an answer
-_BATCH = 1000  # entries that one script reads or deletes; Redis serves nobody else meanwhile
 _NEWEST = 2**46 - 1  # no entry of a kind arrives later
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
@@ -143,11 +142,13 @@ class RedisState:
         if index is Index.KEY:
             rows = self._run(redis_scripts.FIND_KEYS, int(kind), now, *_range(*key_range(value)))
             return [_entry(row[5], row) for row in rows[page.offset : page.offset + page.limit]]
-        batch = min(page.offset + page.limit, _BATCH)
+        batch = min(page.offset + page.limit, BATCH)
         return list(islice(self._listed(kind, self._set(index, value), now, page.offset, batch), page.limit))
 
-    def each(self, kind: Kind, now: int) -> Iterator[Entry]:
-        return self._listed(kind, self._set(Index.ALL, ""), now, 0, _BATCH)
+    def each(
+        self, kind: Kind, now: int, index: Index = Index.ALL, value: str = "", *, batch: int = BATCH
+    ) -> Iterator[Entry]:
+        return self._listed(kind, self._set(index, value), now, 0, batch)
 
     def _listed(self, kind: Kind, where: bytes, now: int, skip: int, batch: int) -> Iterator[Entry]:
         """Yield the living entries of a set but the first *skip*, newest first; each script reads *batch* of them."""
@@ -165,9 +166,9 @@ class RedisState:
             where += _range(bytes.fromhex(value), bytes.fromhex(value))
         gone = 0
         while True:
-            batch: int = self._run(redis_scripts.REVOKE, _BATCH, "" if kind is None else int(kind), *where)
+            batch: int = self._run(redis_scripts.REVOKE, BATCH, "" if kind is None else int(kind), *where)
             gone += batch
-            if batch < _BATCH:
+            if batch < BATCH:
                 return gone
 
     def _set(self, index: Index, value: str) -> bytes:

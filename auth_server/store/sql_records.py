@@ -1,6 +1,6 @@
 """Durable records on SQLAlchemy Core: SQLite, PostgreSQL, MariaDB."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Engine,
     Row,
     RowMapping,
-    Select,
     Table,
     delete,
     insert,
@@ -23,15 +22,14 @@ from sqlalchemy import (
 from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import tables
 from auth_server.store.engine import lock, move_generation, reading, writing
-from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, StoredToken, User
+from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
 from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
 from auth_server.store.sql_passcodes import SqlPasscodes
-from auth_server.store.state import Page, key_range
+from auth_server.store.sql_tokens import SqlStoredTokens
+from auth_server.store.sqlite_shortcuts import SqliteShortcuts
+from auth_server.store.state import Page
 
 R = TypeVar("R", User, Client)
-
-_BATCH = 1000  # tokens that `each` reads at once
-_HIGHEST = 2**63 - 1
 
 
 class SqlRecords:
@@ -43,27 +41,37 @@ class SqlRecords:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.users = SqlUsers(engine)
+        self._shortcuts = SqliteShortcuts(engine) if engine.dialect.name == "sqlite" else None
+        self.users = SqlUsers(engine, self._shortcuts)
         self.passcodes = SqlPasscodes(engine)
         self.clients = SqlClients(engine)
-        self.tokens = SqlStoredTokens(engine)
+        self.tokens = SqlStoredTokens(engine, self._shortcuts)
         self.consents = SqlConsents(engine)
         self.refresh_families = SqlRefreshFamilies(engine)
         self.keys = SqlSigningKeys(engine)
-        self.audit = SqlAudit(engine)
+        self.audit = SqlAudit(engine, self._shortcuts)
         self.leases = SqlLeases(engine)
 
     def generation(self) -> int:
+        return self._stored_generation() if self._shortcuts is None else self._shortcuts.generation()
+
+    def _stored_generation(self) -> int:
         with reading(self.engine) as connection:
             return int(connection.execute(select(tables.generation.c.value)).scalar_one())
 
     def one_look(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def sync(self) -> None:
+        if self._shortcuts is not None:
+            self._shortcuts.sync()
+
     def check(self) -> None:
-        self.generation()
+        self._stored_generation()
 
     def close(self) -> None:
+        if self._shortcuts is not None:
+            self._shortcuts.close()
         self.engine.dispose()
 
 
@@ -94,6 +102,14 @@ class _Repository:
         condition = self.table.c[column] == value
         with reading(self._engine) as connection:
             return connection.execute(select(self.table).where(condition)).one_or_none()
+
+    def _many(self, values: Collection[str]) -> Sequence[RowMapping]:
+        """Rows of any number of records, by one statement; by none if none are asked for."""
+        if not values:
+            return ()
+        query = select(self.table).where(self.table.c[self.identity].in_(values))
+        with reading(self._engine) as connection:
+            return connection.execute(query).mappings().all()
 
     def _locked(self, connection: Connection, value: str) -> RowMapping | None:
         query = select(self.table).where(self._where(value)).with_for_update()
@@ -141,11 +157,21 @@ class SqlUsers(_Repository):
     table = tables.users
     identity = "uid"
 
+    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+        super().__init__(engine)
+        self._shortcuts = shortcuts
+
     def get(self, uid: str) -> User | None:
         row = self._one(self.identity, uid)
         return User(**row._mapping) if row else None
 
+    def many(self, uids: Collection[str]) -> Mapping[str, User]:
+        users = (User(**row) for row in self._many(uids))
+        return {user.uid: user for user in users}
+
     def by_name(self, name: str) -> User | None:
+        if self._shortcuts is not None:
+            return self._shortcuts.user_by_name(name)
         row = self._one("name", name)
         return User(**row._mapping) if row else None
 
@@ -223,6 +249,10 @@ class SqlClients(_Repository):
         row = self._one(self.identity, client_id)
         return _client(row._mapping) if row else None
 
+    def many(self, client_ids: Collection[str]) -> Mapping[str, Client]:
+        clients = (_client(row) for row in self._many(client_ids))
+        return {client.client_id: client for client in clients}
+
     def add(self, client: Client) -> Client:
         with writing(self._engine) as connection:
             lock(connection, "names")
@@ -253,74 +283,6 @@ class SqlClients(_Repository):
             return [_client(row) for row in connection.execute(query).mappings()]
 
 
-class SqlStoredTokens:
-    table = tables.stored_tokens
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        columns = [self.table.c[f.name] for f in fields(StoredToken)]
-        self._select = select(*columns)
-
-    def get(self, key: bytes) -> StoredToken | None:
-        with reading(self._engine) as connection:
-            row = connection.execute(self._select.where(self.table.c.key == key)).one_or_none()
-        return StoredToken(**row._mapping) if row else None
-
-    def add(self, token: StoredToken) -> None:
-        with writing(self._engine) as connection:
-            connection.execute(insert(self.table).values(**asdict(token)))
-
-    def change(self, old: StoredToken, new: StoredToken) -> bool:
-        same = (self.table.c.key == old.key) & (self.table.c.data == old.data)
-        with writing(self._engine) as connection:
-            return connection.execute(update(self.table).where(same).values(**asdict(new))).rowcount > 0
-
-    def remove(self, *, key: bytes | None = None, subject: str | None = None) -> int:
-        if key is None and subject is None:
-            return 0
-        condition = self.table.c.key == key if key is not None else self.table.c.subject == subject
-        with writing(self._engine) as connection:
-            return connection.execute(delete(self.table).where(condition)).rowcount
-
-    def clear(self) -> int:
-        with writing(self._engine) as connection:
-            return connection.execute(delete(self.table)).rowcount
-
-    def find(self, page: Page, now: int, *, key_prefix: str = "", subject: str | None = None) -> Sequence[StoredToken]:
-        query = self._living(now).limit(page.limit).offset(page.offset)
-        if key_prefix:
-            low, high = key_range(key_prefix)
-            query = query.where(self.table.c.key.between(low, high))
-        if subject is not None:
-            query = query.where(self.table.c.subject == subject)
-        with reading(self._engine) as connection:
-            return [StoredToken(**row._mapping) for row in connection.execute(query)]
-
-    def each(self, now: int) -> Iterator[StoredToken]:
-        query = self._living(now).add_columns(self.table.c.number).limit(_BATCH)
-        below = _HIGHEST
-        while True:
-            with reading(self._engine) as connection:
-                rows = connection.execute(query.where(self.table.c.number < below)).all()
-            if not rows:
-                return
-            yield from (StoredToken(*row[:-1]) for row in rows)
-            below = rows[-1].number
-
-    def _living(self, now: int) -> Select[Any]:
-        """What has not expired, newest first."""
-        expires_at = self.table.c.expires_at
-        return self._select.where(or_(expires_at.is_(None), expires_at > now)).order_by(self.table.c.number.desc())
-
-    def purge(self, now: int, limit: int) -> int:
-        expired = select(self.table.c.number).where(self.table.c.expires_at <= now).limit(limit)
-        with writing(self._engine) as connection:
-            numbers = connection.execute(expired).scalars().all()
-            if numbers:
-                connection.execute(delete(self.table).where(self.table.c.number.in_(numbers)))
-        return len(numbers)
-
-
 class SqlSigningKeys:
     table = tables.signing_keys
 
@@ -348,8 +310,9 @@ class SqlSigningKeys:
 class SqlAudit:
     table = tables.audit_events
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
         self._engine = engine
+        self.note = shortcuts.note if shortcuts is not None else self.add
 
     def add(self, event: AuditEvent) -> None:
         values = {name: value for name, value in asdict(event).items() if name != "number"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from auth_server.errors import Unavailable
-from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
+from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 _Values = Sequence[object] | Mapping[str, object]
 
@@ -22,7 +22,6 @@ KEY_DIGITS = 64
 MARK = 8  # bytes
 MANY = 20000  # names of buckets in memory at most
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
-_BATCH = 1000  # entries that `each` reads at once
 _COLUMNS = "key, expires_at, data, client_id, subject, family"
 _BY = {Index.KEY: "key", Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
 _LIVES = "(expires_at IS NULL OR expires_at > ?)"
@@ -35,10 +34,11 @@ _SWAP = (
     "UPDATE entries SET expires_at = ?, data = ?, client_id = ?, subject = ?, family = ?"
     f" WHERE kind = ? AND key = ? AND data = ? AND {_LIVES} AND taken_at IS NULL"
 )
-# The plus keeps SQLite from reading the table in the order of another index.
+# By the index of the column that is asked for, or the row ids, which are in this order; the plus keeps SQLite from
+# taking another index.
 _EACH = (
-    f"SELECT {_COLUMNS}, number FROM entries WHERE number < ? AND +kind = ? AND {_LIVES} AND taken_at IS NULL"
-    " ORDER BY number DESC LIMIT ?"
+    f"SELECT {_COLUMNS}, number FROM entries WHERE {{where}} AND number < ? AND +kind = ? AND {_LIVES}"
+    " AND taken_at IS NULL ORDER BY number DESC LIMIT ?"
 )
 _ANY_DEAD = "SELECT 1 FROM entries WHERE expires_at <= ? LIMIT 1"
 _IS_OVER = "SELECT 1 FROM entries WHERE kind = ? AND {column} = ? LIMIT 1 OFFSET ?"
@@ -229,11 +229,18 @@ class SqliteState:
         everything = (int(kind), *arguments, now, page.limit, page.offset)
         return [Entry(*row) for row in self._read(query, everything)]
 
-    def each(self, kind: Kind, now: int) -> Iterator[Entry]:
-        below = 1 << 62
-        while rows := self._read(_EACH, (below, int(kind), now, _BATCH)):
+    def each(
+        self, kind: Kind, now: int, index: Index = Index.ALL, value: str = "", *, batch: int = BATCH
+    ) -> Iterator[Entry]:
+        where, arguments = self._condition(index, value)
+        if index is Index.CLIENT:
+            where, arguments = f"kind = ? AND {where}", (int(kind), *arguments)
+        query, below, more = _EACH.format(where=where), 1 << 62, True
+        while more:
+            rows = self._read(query, (*arguments, below, int(kind), now, batch))
             yield from (Entry(*row[:-1]) for row in rows)
-            below = rows[-1][-1]
+            more = len(rows) == batch
+            below = rows[-1][-1] if rows else 0
 
     @staticmethod
     def _condition(index: Index, value: str) -> tuple[str, tuple[str | bytes | int, ...]]:

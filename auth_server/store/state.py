@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+BATCH = 1000  # entries that one statement or script reads or deletes; Redis serves nobody else meanwhile
+
 
 class Kind(IntEnum):
     """What an entry is. The numbers are stored: never reuse one."""
@@ -137,10 +139,17 @@ class State(Protocol):
             value: ignored for `Index.ALL`; hex digits for KEY and FAMILY, else ValueError.
         """
 
-    def each(self, kind: Kind, now: int) -> Iterator[Entry]:
+    def each(
+        self, kind: Kind, now: int, index: Index = Index.ALL, value: str = "", *, batch: int = BATCH
+    ) -> Iterator[Entry]:
         """Yield all living entries, newest first; neither all in memory at once, nor in one go of the store.
 
         What lives from beginning to end is yielded once, however many others come and go meanwhile.
+
+        Args:
+            index: any but KEY.
+            value: as in `find`.
+            batch: how many the store reads at once, by one statement.
         """
 
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:

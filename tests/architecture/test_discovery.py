@@ -19,7 +19,7 @@ from auth_server.errors import InvalidInput
 from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.extensions.client_assertion import ASSERTION_TYPE
 from auth_server.protocol.feature import Feature
-from auth_server.settings import ALGORITHMS
+from auth_server.settings_values import ALGORITHMS
 from tests import proves
 from tests.sites import ISSUER, Site, site
 

@@ -14,7 +14,7 @@ from auth_server.domain.keys import Keyring, Policy, generate
 from auth_server.domain.sealing import SealBroken, Sealing
 from auth_server.errors import InvalidInput, NotFound, Unavailable
 from auth_server.store import engine, schema
-from auth_server.store.cached_records import CachedRecords, SqliteGeneration
+from auth_server.store.cached_records import CachedRecords
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.state import Page
 from tests import proves
@@ -37,8 +37,7 @@ class Ring:
 
     def another(self, key: bytes = b"k" * 32, policy: Policy = POLICY) -> Keyring:
         """The keyring of one more process on the same store."""
-        plain = SqlRecords(engine.create(f"sqlite:///{self.path}"))
-        records = CachedRecords(plain, SqliteGeneration(self.path))
+        records = CachedRecords(SqlRecords(engine.create(f"sqlite:///{self.path}")))
         sealing = Sealing(key, lambda n: bytes(range(n)))
         return Keyring(records, sealing, policy, Audit(records, self.clock), self.clock)
 

@@ -1,12 +1,17 @@
 """Settings: where values come from, and that every mistake is told at once, by name."""
 
 import base64
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from auth_server.settings import Settings, WrongSettings, load
 from tests import proves
+
+PACKAGE = Path(__file__).parents[2] / "auth_server"
 
 
 def mistakes(**environ: str) -> str:
@@ -35,6 +40,9 @@ def test_all_mistakes_are_listed_at_once() -> None:
     [
         ("TRUSTED_PROXIES", "0.0.0.0/0", "trusts every address"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,::/0", "trusts every address"),
+        ("TRUSTED_PROXIES", "0.0.0.0/1 128.0.0.0/1", "trusts every address"),
+        ("TRUSTED_PROXIES", "128.0.0.0/2,::1/128,192.0.0.0/2,64.0.0.0/2,0.0.0.0/3,32.0.0.0/3", "trusts every address"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8 ::/1 8000::/1", "trusts every address"),
         ("TRUSTED_PROXIES", "proxy.example", "does not appear to be"),
         ("ISSUER", "http://auth.example.org", "must be https"),
         ("ISSUER", "https://auth.example.org/", "no trailing slash"),
@@ -70,8 +78,26 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("KEY_OVERLAP", "60", "at least 2678400"),
         ("KEY_OVERLAP", "2678399", "at least 2678400"),
         ("SESSION_IDLE", "119", "at least 120"),
-        ("CONFIG", "/no/such/file.toml", "there is no file"),
-        ("ADMIN_PASSWORD_FILE", "/no/such/file", "cannot be read"),
+        ("CONFIG", "/no/such/file.toml", "/no/such/file.toml cannot be read: No such file"),
+        ("ADMIN_PASSWORD_FILE", "/no/such/file", "/no/such/file cannot be read: No such file"),
+        ("ADMIN_PASSWORD_FILE", "/", "/ cannot be read: Is a directory"),
+        ("REDIS_URL_FILE", "/dev/null", "/dev/null is empty"),
+        ("CONFIG", "/", "/ cannot be read: Is a directory"),
+        ("CONFIG_FILE", "/dev/null", "AUTH_SERVER_CONFIG names the settings file"),
+        ("WORKRES_FILE", "/no/such/file", "did you mean WORKERS_FILE?"),
+        ("HOME", "", "is required"),
+        ("HOST", "", "at least 1 character"),
+        ("PORT", "seven", "must be a whole number, not 'seven'"),
+        ("PORT", "70000", "must be at most 65535, not '70000'"),
+        ("PORT", "tcp://10.0.0.1:2342", "enableServiceLinks"),
+        ("ACCESS_TOKEN_TTL", "1e3", "must be a whole number"),
+        ("ACCESS_TOKEN_TTL", "9" * 5000, "must be"),
+        ("SERVER", "apache", "must be 'gunicorn' or 'granian', not 'apache'"),
+        ("PHOTOPRISM_GRANTS", "maybe", "must be on or off, not 'maybe'"),
+        ("ISSUER", "https://auth example.org", "must be a URL"),
+        ("ISSUER", "https://auth.example.org/a b", "must be a URL"),
+        ("ISSUER", "https://auth.example.org/a\n", "must be a URL"),
+        ("TLS_CERT", "/", "no file / that can be read"),
     ],
 )
 def test_a_dangerous_or_wrong_value_stops_the_start(name: str, value: str, why: str) -> None:
@@ -79,6 +105,62 @@ def test_a_dangerous_or_wrong_value_stops_the_start(name: str, value: str, why: 
     told = mistakes(**{name: value})
     assert why in told
     assert told.startswith(name.removesuffix("_FILE")) or "ISSUER" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('port = "seven"', "PORT: must be a whole number, not 'seven' (file {file})"),
+        ("port = [1]", "PORT: must be a whole number, not [1] (file {file})"),
+        ("port = true", "PORT: must be a whole number, not True (file {file})"),
+        ("admin_password = 12345678", "ADMIN_PASSWORD: must be text, in quotes (file {file})"),
+        ("home = 1", "HOME: must be text, in quotes (file {file})"),
+        ("cors_origins = 1", "CORS_ORIGINS: must be a list of texts (file {file})"),
+        ("cors_origins = [1]", "CORS_ORIGINS: must be a list of texts (file {file})"),
+        ("prot = 1", "PROT: is not a setting; did you mean PORT? (file {file})"),
+        ("[server]", "SERVER: must be 'gunicorn' or 'granian', not {{}} (file {file})"),
+        ("port = 1\nPORT = 2", "PORT: stands twice in {file}, as port and as PORT; take one away"),
+        ("port =", "CONFIG: {file} is no TOML: Invalid value (at line 1, column 7)"),
+        ("port = 1\nport = 2", "CONFIG: {file} is no TOML: Cannot overwrite a value (at line 2, column 9)"),
+        ("port = '\udcff'", "CONFIG: {file} is no UTF-8 text"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_told_with_its_name(tmp_path: Path, text: str, why: str) -> None:
+    """For the same name may be right in the environment."""
+    file = tmp_path / "settings.toml"
+    file.write_bytes(f"{text}\n".encode(errors="surrogateescape"))
+    assert mistakes(CONFIG=str(file)) == why.format(file=file)
+
+
+@pytest.mark.parametrize("other", ["AUTH_SERVER_ADMIN_PASSWORD_FILE", "AUTH_SERVER_admin_password"])
+def test_a_setting_is_given_once(tmp_path: Path, other: str) -> None:
+    """Which one counts would be a guess; the value itself is not told."""
+    (tmp_path / "password").write_text("Blue-whale-42\n")
+    given = {"AUTH_SERVER_ADMIN_PASSWORD": "Blue-whale-42-sings", other: str(tmp_path / "password")}
+    for order in (given, dict(reversed(given.items()))):
+        with pytest.raises(WrongSettings) as caught:
+            load(order)
+        (told,) = caught.value.mistakes
+        assert told.startswith("ADMIN_PASSWORD: is given twice, as AUTH_SERVER_ADMIN_PASSWORD and as ")
+        assert other in told
+        assert "Blue-whale" not in told
+
+
+def test_a_wrong_value_of_a_file_names_the_variable(tmp_path: Path) -> None:
+    """Trailing line ends are no part of it."""
+    (tmp_path / "port").write_text("seven\r\n")
+    told = mistakes(PORT_FILE=str(tmp_path / "port"))
+    assert told == "PORT: must be a whole number, not 'seven' (environment AUTH_SERVER_PORT_FILE)"
+    (tmp_path / "port").write_bytes(b"\xff\xfe")
+    assert mistakes(PORT_FILE=str(tmp_path / "port")) == f"PORT_FILE: {tmp_path / 'port'} is no UTF-8 text"
+
+
+def test_an_account_without_a_home_must_name_one(tmp_path: Path) -> None:
+    """As in a container that runs under a number; the package is no checkout there."""
+    shutil.copytree(PACKAGE, tmp_path / "auth_server", ignore=shutil.ignore_patterns("__pycache__", "static"))
+    code = "import os; os.getuid = lambda: 4242424; from auth_server.settings import load; load({})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert "WrongSettings: HOME: is required; name the folder" in done.stderr
 
 
 def test_a_replaced_key_verifies_what_it_signed() -> None:
@@ -98,10 +180,17 @@ def test_a_replaced_key_verifies_what_it_signed() -> None:
         ("DATABASE_URL", "sqlite:////var/lib/auth-server/records.db"),
         ("DATABASE_URL", "sqlite:///records.db"),
         ("REDIS_URL", "redis://:secret@[::1]:6379/0"),
+        ("TRUSTED_PROXIES", "0.0.0.0/1 128.0.0.0/2 10.1.2.3 8000::/1"),
         ("REDIS_URL", "unix:///run/redis.sock?db=1"),
         ("ISSUER", "https://[2001:db8::1]:8443/tenant"),
         ("CORS_ORIGINS", "https://app.example:8443 http://[::1]:3000"),
         ("ADMIN_PASSWORD", "\N{MERPERSON}" * 256),
+        ("ADMIN_PASSWORD", ""),
+        ("TLS_CERT", ""),
+        ("THREADS", ""),
+        ("CONFIG", ""),
+        ("PHOTOPRISM_GRANTS", "OFF"),
+        ("SERVER", "Granian"),
     ],
 )
 def test_an_unusual_value_is_taken(name: str, value: str) -> None:
@@ -129,6 +218,7 @@ def test_the_environment_wins_over_a_file_over_the_defaults(tmp_path: Path) -> N
     assert loaded.sources["port"] == "environment AUTH_SERVER_PORT"
     assert loaded.sources["workers"] == f"file {file}"
     assert loaded.sources["host"] == "default"
+    assert (loaded.file, loaded.sources["config"]) == (file, "environment AUTH_SERVER_CONFIG")
 
 
 def test_a_value_is_read_from_a_file_that_the_environment_names(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from auth_server.store.cached_records import CachedRecords, SqliteGeneration
+from auth_server.store.cached_records import CachedRecords
 from auth_server.store.engine import create
 from auth_server.store.records import Records
 from auth_server.store.schema import History, upgrade
@@ -24,4 +24,4 @@ def sql_records(url: str) -> Records:
 
 def cached_records(path: Path) -> Records:
     """Open the records of a SQLite file through the cache, as the server does."""
-    return CachedRecords(sql_records(f"sqlite:///{path}"), SqliteGeneration(path))
+    return CachedRecords(sql_records(f"sqlite:///{path}"))

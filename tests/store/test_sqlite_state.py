@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from auth_server.store.sql_state import SqliteState
-from auth_server.store.state import Entry, State
+from auth_server.store.state import Entry, Index, State
+from tests.servers.statements import plan, traced
 from tests.store.conformance.contention import TestStateContention  # noqa: F401
 from tests.store.conformance.state import *  # noqa: F403
-from tests.store.conformance.state import NOW, TOKEN, an_entry
+from tests.store.conformance.state import NOW, TOKEN, an_entry, put_many, value_of
 
 
 @pytest.fixture
@@ -41,3 +42,24 @@ def test_sync_is_tried_until_it_is_done(sqlite_files: Path, state: State) -> Non
     state.sync()
     assert after_power_loss(sqlite_files, first)
     assert after_power_loss(sqlite_files, second)
+
+
+@pytest.mark.parametrize(
+    ("index", "by"),
+    [
+        (Index.ALL, "INTEGER PRIMARY KEY (rowid<?)"),
+        (Index.SUBJECT, "INDEX ix_entries_subject (subject=? AND rowid<?)"),
+        (Index.FAMILY, "INDEX ix_entries_family (family=? AND rowid<?)"),
+        (Index.CLIENT, "INDEX ix_entries_kind_client_id (kind=? AND client_id=? AND number<?)"),
+    ],
+)
+def test_lists_are_read_by_an_index(sqlite_files: Path, index: Index, by: str) -> None:
+    """A batch is one statement that begins where it should, and sorts nothing."""
+    with traced() as statements:
+        state = SqliteState(sqlite_files / "state.db")
+        newest, *_ = put_many(state, 20)
+        entries = state.each(TOKEN, NOW, index, value_of(newest, index), batch=5)
+        assert len([next(entries) for _ in range(5)]) == 5
+        (statement,) = statements.reads("entries")
+        state.close()
+    assert plan(sqlite_files / "state.db", statement) == f"SEARCH entries USING {by}"

@@ -47,7 +47,8 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
         InvalidRequest: a member is missing or malformed.
         InvalidScope: the scope is malformed, or names what app passwords never reach.
         InvalidGrant: another name than the session's, or a wrong password.
-        Throttled: too many wrong passwords.
+        PasscodeRequired, PasscodeInvalid: the password is right, but the account has a second factor.
+        Throttled: too many wrong passwords or codes.
     """
     user = caller.living.user if caller.living else None
     if user is None:
@@ -93,13 +94,18 @@ def _ttl(request: Request, server: Server) -> int | None:
 
 
 def _check_password(user: User, password: str, grant_type: str, request: Request, server: Server) -> None:
-    """Both grants ask for the password of an account that has one; `session` is for those that have none."""
+    """Both grants ask for the password of an account that has one; `session` is for those that have none.
+
+    And for a code where there is a second factor (photoprism-contract section 15, 8).
+    """
+    code = request.form.get("code", "")
     if not user.password_hash and grant_type == SESSION:
+        server.second_factor.check(user, code, request.address)
         return
     if not password:
         raise _refused()
     try:
-        server.login.by_password(user.name, password, request.address)
+        server.login.by_password(user.name, password, request.address, code)
     except LoginFailed:
         raise _refused() from None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from auth_server.domain import credentials, roles
+from auth_server.domain.second_factor import clean_code
 from auth_server.domain.tokens import Living, Token
 from auth_server.domain.users import clean_name
 from auth_server.errors import Forbidden, InvalidInput, LoginFailed, NotAuthenticated, NotFound
@@ -14,6 +15,7 @@ from auth_server.protocol.endpoints.revocation import DELETED, deleted, revoke
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.photoprism import shapes
+from auth_server.protocol.photoprism.forms import read_texts
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
 from auth_server.store.state import Index, Keep
@@ -47,15 +49,7 @@ def read_form(members: Mapping[str, Any]) -> Form:
     Raises:
         InvalidInput: one of them is no string, or there twice.
     """
-    values: dict[str, str] = {}
-    for given, value in members.items():
-        name = given.lower()
-        if name not in _MEMBERS or value is None:
-            continue
-        if not isinstance(value, str) or name in values:
-            raise InvalidInput(name, "must be a string, and given once")
-        values[name] = value
-    return Form(**values)
+    return Form(**read_texts(members, _MEMBERS))
 
 
 # ---- POST
@@ -72,14 +66,15 @@ def sign_in(form: Form, request: Request, server: Server) -> Response:
 
     Raises:
         LoginFailed: no; told alike whatever the reason.
+        PasscodeRequired, PasscodeInvalid: the password is right, but the account has a second factor.
         Throttled: too many tries.
     """
-    old = _session_in_header(request, server)
-    cost = CODE_COST if form.code else 1
-    who = server.login.by_password_or_app_password(form.username, form.password, request.address, cost)
+    old, code = _session_in_header(request, server), clean_code(form.code)
+    cost = CODE_COST if code else 1
+    who = server.login.by_password_or_app_password(form.username, form.password, request.address, code, cost)
     request.actor = who.user.uid
     if who.app_password is None:
-        value, token = start(who.user, request, server)
+        value, token = start(who.user, request, server, with_code=who.with_code)
     else:
         value, token = start_child(who.app_password, who.user, request, server, keep=BY_PASSWORD)
     if old is not None:
@@ -123,9 +118,16 @@ def by_header(request: Request, server: Server) -> Response:
     return shapes.session_response(Living(token, living.user, None), value, server)
 
 
-def start(user: User, request: Request, server: Server) -> tuple[str, Token]:
-    """Make a session for a person whose password was right; return its token, shown this once, and its record."""
+def start(user: User, request: Request, server: Server, *, with_code: bool = False) -> tuple[str, Token]:
+    """Make a session for a person whose password was right; return its token, shown this once, and its record.
+
+    Args:
+        with_code: whether a second factor was shown too: then it lives twice as long.
+    """
     value, token = _new(user, request, server)
+    if with_code:
+        ttl, idle = 2 * server.settings.session_ttl, 2 * server.settings.session_idle
+        token = replace(token, method="2fa", expires_at=token.created_at + ttl, idle=idle)
     server.tokens.issue(token)
     server.metrics.token_issued(token.grant_type, "session")
     return value, token

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from auth_server import __version__
 from auth_server.clock import rfc3339
 from auth_server.domain import roles
+from auth_server.domain.second_factor import is_on
 from auth_server.domain.tokens import Living
 from auth_server.protocol.feature import Schema
 from auth_server.protocol.messages import Response, json_response
@@ -49,6 +50,7 @@ def user_object(user: User) -> dict[str, object]:
         "ID": user.number,
         "UID": user.uid,
         **constants.USER,
+        "AuthMethod": user.auth_method if is_on(user) else "",
         "Name": user.name,
         "DisplayName": user.display_name,
         "Email": user.email,

@@ -248,7 +248,6 @@ class TestRecordsContention:
         won = crowd.run(_add_users_or_clients, open_records)
         assert [sum(column) for column in zip(*won, strict=True)] == [1] * ROUNDS
 
-    @proves("S-136")
     def test_one_of_a_role_is_left(self, records: Records, open_records: Callable[[], Records], crowd: Crowd) -> None:
         """Of two who are taken away at once, exactly one stays."""
         for number in range(ROUNDS):

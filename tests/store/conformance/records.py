@@ -110,6 +110,17 @@ class TestUsers:
         assert records.users.get("jens") is None
         assert records.users.by_name("u1") is None
 
+    def test_many_users_are_read_at_once(self, records: Records) -> None:
+        """Those that exist, whether they were read before or not."""
+        users = {uid: records.users.add(a_user(uid, claims={"a": [1]})) for uid in ("u1", "u2", "u3")}
+        assert records.users.get("u1") == users["u1"]
+        for _ in range(2):
+            assert records.users.many(["u1", "u3", "u4", "%"]) == {"u1": users["u1"], "u3": users["u3"]}
+        assert records.users.many([]) == {}
+        assert len(records.users.many([*users, *(f"n{number}" for number in range(1000))])) == 3
+        changed = records.users.change("u3", lambda user: replace(user, enabled=False))
+        assert records.users.many({"u3"}) == {"u3": changed}
+
     def test_numbers_are_unique(self, records: Records) -> None:
         """Each user has another number."""
         numbers = [records.users.add(a_user(f"u{number}")).number for number in range(5)]
@@ -266,6 +277,14 @@ class TestClients:
         records.clients.add(a_client("c1"))
         for text in ("c", "c1 ", "C1", "%", "", "c\u00001", "x" * 5000):
             assert records.clients.get(text) is None
+
+    def test_many_clients_are_read_at_once(self, records: Records) -> None:
+        """Those that exist."""
+        clients = {name: records.clients.add(a_client(name, audience=("a",))) for name in ("c1", "c2", "c3")}
+        assert records.clients.get("c1") == clients["c1"]
+        for _ in range(2):
+            assert records.clients.many(["c1", "c3", "c4"]) == {"c1": clients["c1"], "c3": clients["c3"]}
+        assert records.clients.many([]) == {}
 
     def test_client_id_is_unique(self, records: Records) -> None:
         """Among clients, and among the uids and names of users (S-049)."""
@@ -428,6 +447,16 @@ class TestStoredTokens:
         ]
         assert len(seen) == len({token.key for token in seen})
 
+    @pytest.mark.parametrize("batch", [1, 2, 3, 1000])
+    def test_each_token_of_a_person(self, records: Records, batch: int) -> None:
+        """Only theirs, newest first, however many are read at once."""
+        tokens = [a_token(subject=subject) for subject in ("u1", "u2", "u1", None, "u1")]
+        for token in tokens:
+            records.tokens.add(token)
+        assert list(records.tokens.each(NOW, subject="u1", batch=batch)) == [tokens[4], tokens[2], tokens[0]]
+        assert list(records.tokens.each(NOW, batch=batch)) == tokens[::-1]
+        assert list(records.tokens.each(NOW, subject="u", batch=batch)) == []
+
     def test_purge_removes_what_has_expired(self, records: Records) -> None:
         """In batches, from the second of expiry; what never expires stays."""
         living, for_ever = a_token(expires_at=NOW + 1), a_token()
@@ -491,6 +520,20 @@ class TestAudit:
         assert 0 < first.number < second.number
         assert records.audit.page(Page(limit=1, offset=1)) == [first]
 
+    def test_noted_events_stand_among_the_others(self, records: Records, open_records: Callable[[], Records]) -> None:
+        """As they happened, at once, for everybody; syncing may be repeated."""
+        other = open_records()
+        full = AuditEvent(2**33, "login", "failure", TEXT, "c1", "2001:db8::1", {"why": ["wrong", TEXT], "count": 3})
+        for event, write in ((full, records.audit.note), (replace(full, at=1), records.audit.add)):
+            write(event)
+            assert replace(other.audit.page(Page(1))[0], number=0) == event
+        other.audit.note(full)
+        for _ in range(2):
+            records.sync()
+            other.sync()
+        assert [event.at for event in records.audit.page(EVERYTHING)] == [2**33, 1, 2**33]
+        other.close()
+
 
 class TestLeases:
     """records.leases."""
@@ -528,6 +571,7 @@ CHANGES: dict[str, Callable[[Records], object]] = {
 }
 OTHERS: dict[str, Callable[[Records], object]] = {
     "event": lambda records: records.audit.add(AuditEvent(NOW, "login", "success")),
+    "noted event": lambda records: records.audit.note(AuditEvent(NOW, "login", "success")),
     "lease": lambda records: records.leases.take("purge", "a", NOW, 60),
     "token": lambda records: records.tokens.add(a_token()),
     "nothing removed": lambda records: records.users.remove("nobody"),

@@ -458,6 +458,22 @@ class TestEach:
         """An empty store has an end."""
         assert list(state.each(TOKEN, NOW)) == []
 
+    @pytest.mark.parametrize("batch", [1, 3, 1000])
+    @pytest.mark.parametrize("index", [Index.ALL, Index.SUBJECT, Index.CLIENT, Index.FAMILY])
+    def test_those_under_a_value_come_newest_first(self, state: State, index: Index, batch: int) -> None:
+        """However many are read at once; no dead ones, none of another kind or value."""
+        others = {"client_id": "other", "subject": "other", "family": b"o" * 32}
+        entries = []
+        for _ in range(7):
+            entries = [*put_many(state, 1), *entries]
+            put_many(state, 1, expires_at=NOW)
+            state.put(ADDRESS, an_entry(), NOW)
+            if index is not Index.ALL:
+                put_many(state, 1, **others)
+        assert list(state.each(TOKEN, NOW, index, value_of(entries[0], index), batch=batch)) == entries
+        if index is not Index.ALL:
+            assert list(state.each(TOKEN, NOW, index, b"x".hex() * 32, batch=batch)) == []
+
 
 class TestRevoking:
     """revoke."""

@@ -1,0 +1,149 @@
+"""What single settings may be: their types, and the checks that need no other setting."""
+
+import base64
+import binascii
+import ipaddress
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519", "ES384", "ES512", "RS384", "RS512", "PS384", "PS512")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of a URL; None if it has no form, or a port that is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* is localhost or a loopback address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(value: object) -> object:
+    return [part for part in value.replace(",", " ").split() if part] if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _switch(value: object) -> object:
+    return {"on": True, "off": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):  # Python takes it for 0 or 1
+        raise ValueError(f"must be a whole number, not {value}")
+    return value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+def _networks(value: list[str]) -> list[str]:
+    for whole in _everything([ipaddress.ip_network(part, strict=False) for part in value]):  # S-158
+        raise ValueError(f"{' '.join(value)} trusts every address of {whole}; name the proxies' own networks")
+    return value
+
+
+def _everything(networks: list[Network]) -> Iterator[Network]:
+    """Yield 0.0.0.0/0 and ::/0 if they are there, or what together is the same."""
+    four = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    six = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
+    yield from (whole for whole in ipaddress.collapse_addresses(four) if whole.prefixlen == 0)
+    yield from (whole for whole in ipaddress.collapse_addresses(six) if whole.prefixlen == 0)
+
+
+def _algorithms(value: list[str]) -> list[str]:
+    for alg in value:
+        if alg not in ALGORITHMS:
+            raise ValueError(f"{alg} is not supported; choose among {', '.join(ALGORITHMS)}")
+    if not value or len(set(value)) != len(value):
+        raise ValueError("name at least one algorithm, and each only once")
+    if {"EdDSA", "Ed25519"} <= set(value):
+        raise ValueError("EdDSA and Ed25519 are two names of one algorithm; name one")
+    return value
+
+
+def _password(value: SecretStr | None) -> SecretStr | None:
+    """As passwords.check_new wants it, so that a first start does not fail half-way."""
+    if value is None:
+        return value
+    text = unicodedata.normalize("NFC", value.get_secret_value())
+    try:
+        right = 8 <= len(text) <= 256 and len(text.encode()) <= 1024
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        right = False
+    if not right:
+        raise ValueError("must have 8 to 256 characters, and at most 1024 bytes")
+    return value
+
+
+def _key(value: SecretStr | None) -> SecretStr | None:
+    if value is None:
+        return value
+    try:
+        length = len(base64.b64decode(value.get_secret_value(), validate=True))
+    except (binascii.Error, ValueError):
+        length = 0
+    if length != 32:
+        raise ValueError("must be 32 bytes in base64, for example from `openssl rand -base64 32`")
+    return value
+
+
+def _database(value: SecretStr | None) -> SecretStr | None:
+    if value is None:
+        return value
+    scheme = value.get_secret_value().partition(":")[0]
+    if scheme not in ("sqlite", "postgresql", "postgresql+psycopg"):
+        raise ValueError(f"{scheme}: is not supported; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+    rest = value.get_secret_value().partition("://")[2]
+    if scheme == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
+        raise ValueError("needs a file, for every process must see the same; write sqlite:///FILE")
+    if scheme != "sqlite" and split_url(f"//{rest.rpartition('@')[2]}") is None:
+        raise ValueError("cannot be read; its host or port is wrong")
+    return value
+
+
+def _redis(value: SecretStr | None) -> SecretStr | None:
+    if value is None:
+        return value
+    if value.get_secret_value().partition(":")[0] not in ("redis", "rediss", "unix"):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    if split_url(value.get_secret_value()) is None:
+        raise ValueError("cannot be read; its host or port is wrong, or its password is not percent-encoded")
+    return value
+
+
+Lower = BeforeValidator(_lower)
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Whole = Annotated[int, BeforeValidator(_no_switch)]
+OptionalWhole = Annotated[Whole | None, BeforeValidator(_empty_is_none)]
+Seconds = Annotated[Whole, Field(ge=1, le=315360000)]
+Words = Annotated[list[str], BeforeValidator(_split)]
+Networks = Annotated[Words, AfterValidator(_networks)]
+Algorithms = Annotated[Words, AfterValidator(_algorithms)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
+Password = Annotated[OptionalSecret, AfterValidator(_password)]
+Key = Annotated[OptionalSecret, AfterValidator(_key)]
+DatabaseUrl = Annotated[OptionalSecret, AfterValidator(_database)]
+RedisUrl = Annotated[OptionalSecret, AfterValidator(_redis)]
