@@ -35,6 +35,7 @@ class Token:
         password_version: of the user when a session was made by password; 0 where that does not matter.
         user_version: the user's `token_version` when whoever asked was looked at, and so not later than a disable.
         client_version: the client's, likewise.
+        claims: of the person, which it may be shown for at userinfo beside those of its scope.
     """
 
     key: bytes
@@ -56,6 +57,7 @@ class Token:
     password_version: int = 0
     user_version: int = 1
     client_version: int = 1
+    claims: tuple[str, ...] = ()
     parent: bytes | None = None
     login_address: str = ""
     address: str = ""
@@ -119,8 +121,9 @@ def pack(token: Token) -> bytes:
 def unpack(entry: Entry | StoredToken) -> Token:
     """Return the token of a stored entry."""
     values = orjson.loads(entry.data)
-    if "audience" in values:
-        values["audience"] = tuple(values["audience"])
+    for name in ("audience", "claims"):
+        if name in values:
+            values[name] = tuple(values[name])
     if "parent" in values:
         values["parent"] = bytes.fromhex(values["parent"])
     return Token(key=entry.key, expires_at=entry.expires_at, subject=entry.subject, client_id=entry.client_id, **values)

@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 from joserfc import jws
-from joserfc.jwk import OctKey
+from joserfc.errors import JoseError
+from joserfc.jwk import JWKRegistry, OctKey
 
+from auth_server.domain import credentials
 from auth_server.domain.keys import base64url
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Feature
@@ -102,6 +104,53 @@ def sign(claims: Mapping[str, Any], typ: str, client: Client, server: Server, al
     return jws.serialize_compact(
         {"alg": alg, "typ": typ}, orjson.dumps(claims), OctKey.import_key(secrets[0]), algorithms=list(MAC_ALGS)
     )
+
+
+def subject_of_hint(token: str, client: Client, server: Server) -> str:
+    """Return the `sub` of an ID token that a client shows to say whom it means; empty without one.
+
+    An expired one still says that (OIDC Core §3.1.2.1, RP-Initiated Logout §2).
+
+    Raises:
+        InvalidRequest: it is none of ours, or not this client's.
+    """
+    if not token:
+        return ""
+    claims = verified_hint(token, server, client)
+    if claims is None:
+        raise InvalidRequest("id_token_hint is no ID token of this server for this client")
+    return str(claims["sub"])
+
+
+def verified_hint(token: str, server: Server, client: Client) -> Mapping[str, Any] | None:
+    """Return the claims of an ID token that we gave to this client; None if it is none (S-009, S-043 to S-045)."""
+    if not credentials.JWT(token):
+        return None
+    try:
+        header = jws.extract_compact(token.encode()).protected
+        alg, kid = header.get("alg"), header.get("kid")
+        if str(header.get("typ", "JWT")).upper() != "JWT" or {"crit", "b64", "zip", "jwk", "jku"} & header.keys():
+            return None
+        if alg in MAC_ALGS:
+            keys: list[Any] = [OctKey.import_key(secret) for secret in server.clients.mac_secrets(client)]
+        else:
+            known = [key for key in server.records.keys.all() if key.kid == kid and key.alg == alg]
+            keys = [JWKRegistry.import_key(dict(key.public_jwk)) for key in known if server.keyring.verifies(key.kid)]
+        for key in keys:
+            claims = _claims(token, key, str(alg))
+            if claims and claims.get("iss") == server.issuer and claims.get("aud") == client.client_id:
+                return claims if isinstance(claims.get("sub"), str) else None
+    except (JoseError, ValueError, TypeError):
+        return None
+    return None
+
+
+def _claims(token: str, key: Any, alg: str) -> dict[str, Any] | None:
+    try:
+        claims = orjson.loads(jws.deserialize_compact(token, key, algorithms=[alg]).payload)
+    except (JoseError, ValueError):
+        return None
+    return claims if isinstance(claims, dict) else None
 
 
 def half_hash(value: str, alg: str) -> str:
