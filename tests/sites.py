@@ -16,6 +16,7 @@ from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.access_token import issue
 from auth_server.settings import Settings
 from auth_server.store.records import User
+from tests.stored import stored
 
 ISSUER = "https://auth.example.org"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -53,6 +54,10 @@ class Site:
     def session(self, user: User) -> str:
         """Return the session of a person who signed in."""
         return issue(Authorization("local", "default", "password", "", 3600, user=user), self.server).value
+
+    def stored(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return what is kept: the same before and after a request that is refused."""
+        return stored(self.server.settings.home)
 
     def app_password(self, user: User, scope: str) -> str:
         """Return an app password of *user*."""

@@ -50,16 +50,13 @@ def check(output: Output) -> None:
 
 
 def rows(loaded: Loaded) -> list[dict[str, Any]]:
-    """Return each setting by name: the value in force, and its source."""
+    """Return each setting by name, and the file that was read: the value in force, and its source."""
     settings = loaded.settings
     derived = {"issuer": settings.issuer_url, "keys_dir": settings.keys_path}
+    values = {name: derived.get(name, getattr(settings, name)) for name in Settings.model_fields}
     return [
-        {
-            "name": name.upper(),
-            "value": _shown(derived.get(name, getattr(settings, name))),
-            "source": loaded.sources[name],
-        }
-        for name in sorted(Settings.model_fields)
+        {"name": name.upper(), "value": _shown(value), "source": loaded.sources[name]}
+        for name, value in sorted({**values, "config": loaded.file}.items())
     ]
 
 

@@ -1,4 +1,4 @@
-"""Refresh tokens: rotation that notices theft, and gives those who merely ask twice the same successor (RFC 9700 §4.14).
+"""Refresh tokens: rotation notices theft, and gives those who merely ask twice the same successor (RFC 9700 §4.14).
 
 A token is `rt_` and the base64url of three things: its family's id, its number in the line, and a MAC over both under
 a key of ours. So the store holds no token and no digest of one: a family's row says which number counts, a successor

@@ -160,6 +160,17 @@ class Throttles:
         if not allowance.allowed:
             raise self._refused(bucket, allowance.retry_after, "token.find", address=address)
 
+    def waiting(self, address: str, rate: Rate) -> None:
+        """Charge what is kept for a stranger until a person comes (S-091).
+
+        Raises:
+            Throttled: too much of it from this address.
+        """
+        bucket = f"waiting:{network(address)}"
+        allowance = self.state.draw(bucket, 1, rate, self.clock())
+        if not allowance.allowed:
+            raise self._refused(bucket, allowance.retry_after, "authorization.request", address=address)
+
     def _refused(
         self, bucket: str, retry_after: int, event: str, *, address: str, actor: str = "", client_id: str = ""
     ) -> Throttled:

@@ -6,7 +6,7 @@ from importlib.resources import files
 import orjson
 
 from auth_server.errors import NotFound
-from auth_server.http.openapi import document
+from auth_server.http.openapi.document import document
 from auth_server.protocol.endpoints.discovery import cached
 from auth_server.protocol.feature import Endpoint, Operation, Respond, Surface
 from auth_server.protocol.messages import Request, Response

@@ -84,9 +84,7 @@ def _token(asked: AuthorizationRequest, user: User, code: str, server: Server) -
     }
 
 
-def _id_token(
-    asked: AuthorizationRequest, sign_in: SignIn, user: User, members: dict[str, str], server: Server
-) -> str:
+def _id_token(asked: AuthorizationRequest, sign_in: SignIn, user: User, members: dict[str, str], server: Server) -> str:
     authentication = Authentication(
         uid=user.uid,
         auth_time=sign_in.auth_time,

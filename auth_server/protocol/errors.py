@@ -105,6 +105,13 @@ class InvalidToken(OAuthError):
     status = 401
 
 
+class InsufficientScope(OAuthError):
+    """The bearer token counts, but does not reach that far (RFC 6750 §3.1)."""
+
+    code = "insufficient_scope"
+    status = 403
+
+
 class Refusal(OAuthError):
     """An authorization request that must not be answered to the client: it is told to the person, on a page."""
 

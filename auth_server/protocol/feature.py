@@ -7,6 +7,7 @@ from typing import Any
 
 from auth_server.domain.audit import SERVER, Actor
 from auth_server.domain.tokens import Living
+from auth_server.protocol.description import Answer, Deprecated, Example, Link, Parameter, Schema
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 from auth_server.settings import Settings
@@ -14,7 +15,7 @@ from auth_server.store.records import Client, User
 from auth_server.store.state import Keep, OnceKey
 
 Respond = Callable[[Request, Server], Response]
-Schema = Mapping[str, Any]
+Responses = Mapping[int, str | tuple[str, Schema] | Answer]
 
 
 class Surface(Enum):
@@ -49,22 +50,31 @@ class Operation:
     """One method of an endpoint, with what OpenAPI tells of it.
 
     Args:
-        query: parameters that may stand in the query string: name to description.
+        query: parameters that may stand in the query string; a text alone describes a string.
         request: JSON schema of the body.
-        responses: status to description, or to a pair of description and JSON schema.
+        responses: status to description, to a pair of description and JSON schema, or to an Answer. Errors that
+            follow from path, body, query and security need no mention, nor does the form of an error.
         security: OpenAPI security schemes, any of which will do; empty for none, `optional` for one more way: none.
+        scope: the word that a bearer token's scope must name, where the operation asks for one.
         produces: Content-Type of what succeeds.
+        examples: by name; those with a body are shown with it, and each is shown with the answer of its status.
+        links: by name, what can be asked next with the answer of the first status that succeeds.
+        deprecated: the one declaration that sets the headers and marks it in the document.
     """
 
     method: str
     respond: Respond
     summary: str
     description: str = ""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | Parameter] = field(default_factory=dict)
     request: Schema | None = None
-    responses: Mapping[int, str | tuple[str, Schema]] = field(default_factory=dict)
+    responses: Responses = field(default_factory=dict)
     security: tuple[str, ...] = ()
+    scope: str = ""
     produces: str = "application/json"
+    examples: Mapping[str, Example] = field(default_factory=dict)
+    links: Mapping[str, Link] = field(default_factory=dict)
+    deprecated: Deprecated | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ class Endpoint:
         cacheable: whether answers set their own Cache-Control; all others are no-store.
         policy: Content-Security-Policy of its answers, where the one that forbids everything is too strict.
         repeats: whether it takes all parameters as they come, and judges repeated ones itself.
+        arguments: what stands in the path's placeholders; a text alone describes a string.
     """
 
     path: str
@@ -90,6 +101,7 @@ class Endpoint:
     cacheable: bool = False
     policy: str = ""
     repeats: bool = False
+    arguments: Mapping[str, str | Parameter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +176,7 @@ class Feature:
 
     Args:
         specs: the specifications it follows.
+        response_types: that clients may register for.
         metadata: members of RFC 8414's document that it owns; lists of several features are united.
         openid_metadata: members of OpenID Connect Discovery's document alone.
     """
@@ -174,5 +187,6 @@ class Feature:
     endpoints: tuple[Endpoint, ...] = ()
     grants: tuple[Grant, ...] = ()
     client_auth: tuple[ClientAuth, ...] = ()
+    response_types: tuple[str, ...] = ()
     metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}
     openid_metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}

@@ -140,9 +140,7 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
     return _lead_to(step, waiting, server, headers)
 
 
-def asked_by(
-    waiting: Interaction, server: Server
-) -> tuple[authorization_request.ProvenRedirect, AuthorizationRequest]:
+def asked_by(waiting: Interaction, server: Server) -> tuple[authorization_request.ProvenRedirect, AuthorizationRequest]:
     """Return the request itself, proven and checked anew: client and settings may have changed while it waited.
 
     Raises:
@@ -246,9 +244,7 @@ def _bound(cookie: str) -> str:
 def _keep(waiting: Interaction, server: Server) -> None:
     values = {name: value for name, value in asdict(waiting).items() if name != "secret"}
     now = server.clock()
-    server.state.put(
-        Kind.INTERACTION, Entry(credentials.digest(waiting.secret), now + TTL, orjson.dumps(values)), now
-    )
+    server.state.put(Kind.INTERACTION, Entry(credentials.digest(waiting.secret), now + TTL, orjson.dumps(values)), now)
 
 
 def _unpack(secret: str, entry: Entry) -> Interaction:

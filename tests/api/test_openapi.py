@@ -11,8 +11,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from auth_server import __version__
 from auth_server.http.endpoints import every_endpoint
-from auth_server.http.openapi import document, operation_id
+from auth_server.http.openapi.document import document, operation_id
 from auth_server.protocol.catalogue import FEATURES
+from auth_server.protocol.description import Link, Parameter
 from auth_server.protocol.feature import Body, Endpoint, Operation, Surface
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
@@ -85,37 +86,65 @@ def _nothing(request: Request, server: Server) -> Response:
 
 def test_an_operation_is_told_completely():
     """Path and query parameters, body types, ways to authenticate, errors of the surface."""
+    count = Parameter("How many.", {"type": "integer", "minimum": 1}, required=True)
     operation = Operation(
         "PUT",
         _nothing,
         "Change it",
-        query={"count": "How many."},
+        query={"q": "What to look for.", "count": count},
         request={"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
         responses={204: "Done.", 409: "The name is taken."},
         security=("bearer",),
+        scope="a:b",
     )
     made = document([Endpoint("/api/v1/things/<id>", Surface.PROBLEM, (operation,), "Things", Body.JSON)], ISSUER)
     OpenAPIV31SpecValidator(made).validate()
     told = made["paths"]["/api/v1/things/{id}"]["put"]
     assert [(p["in"], p["name"], p.get("required", False)) for p in told["parameters"]] == [
         ("path", "id", True),
-        ("query", "count", False),
+        ("query", "q", False),
+        ("query", "count", True),
     ]
+    assert told["parameters"][2]["schema"] == {"type": "integer", "minimum": 1}
     assert list(told["requestBody"]["content"]) == ["application/json"]
     assert told["requestBody"]["required"]
-    assert told["security"] == [{"bearer": []}, {"x_auth_token": []}]
+    assert told["security"] == [{"bearer": ["a:b"]}, {"x_auth_token": ["a:b"]}, {"x_session_id": ["a:b"]}]
+    assert "`a:b`" in told["description"]
     assert list(told["responses"]) == "204 400 401 403 404 409 413 415 429 503".split()
     assert told["responses"]["409"]["description"] == "The name is taken."
     assert list(told["responses"]["409"]["content"]) == ["application/problem+json"]
     assert told["responses"]["404"] == {"$ref": "#/components/responses/Problem404"}
 
 
-def test_the_least_that_is_needed_is_the_example(here: Site):
-    """What a reader tries first works: the token endpoint's example is a good body, and invents nothing."""
-    content = told(here)["paths"]["/api/v1/oauth/token"]["post"]["requestBody"]["content"]
-    assert set(content) == {"application/x-www-form-urlencoded", "application/json"}
-    for medium in content.values():
-        assert medium["example"] == {"grant_type": "client_credentials"}
+NAMED = {"title": "Named", "type": "object", "properties": {"title": {"type": "string"}}}
+
+
+def described(*operations: Operation, **options: Any) -> dict[str, Any]:
+    return document([Endpoint("/api/v1/things", Surface.PROBLEM, operations, "Things", **options)], ISSUER)
+
+
+def test_a_schema_with_a_title_is_a_component():
+    """Wherever it stands; a property that is called title is none."""
+    told = described(Operation("GET", _nothing, "All", responses={200: ("Them.", {"type": "array", "items": NAMED})}))
+    schema = told["paths"]["/api/v1/things"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"type": "array", "items": {"$ref": "#/components/schemas/Named"}}
+    assert told["components"]["schemas"]["Named"] == NAMED
+
+
+def test_two_schemas_of_one_title_are_refused():
+    """A generated client would have one class for both."""
+    one = Operation("GET", _nothing, "One", responses={200: ("One.", NAMED)})
+    other = Operation("POST", _nothing, "Other", responses={200: ("Other.", {**NAMED, "type": "array"})})
+    with pytest.raises(ValueError, match="Named"):
+        described(one, other)
+
+
+def test_links_lead_to_operations_that_are_there():
+    """A link to what is switched off is left out."""
+    links = {"again": Link("get_things", "Once more."), "gone": Link("get_nothing", "Nowhere.")}
+    told = described(Operation("GET", _nothing, "All", responses={200: "Them."}, links=links))
+    answer = told["paths"]["/api/v1/things"]["get"]["responses"]["200"]
+    assert answer["links"] == {"again": {"operationId": "get_things", "description": "Once more."}}
 
 
 def test_one_operation_id_for_two_operations_is_refused():

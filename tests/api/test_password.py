@@ -19,7 +19,6 @@ from tests import proves
 from tests.people import PASSWORD, alive, app_password, bearer, join, login, signed_in
 from tests.servers.visitors import SESSION, Visitor
 from tests.sites import Site, site
-from tests.stored import stored
 
 NEW = "five grey herons drink rain"
 DONE = {"code": 200, "message": "Password changed"}
@@ -185,9 +184,9 @@ def test_programs_never_change_a_password(here: Site, role: str):
     ]
     for token in tokens:
         assert put(here, user, token).status_code == 403  # its first use is noted
-        before = stored(here)
+        before = here.stored()
         assert told(put(here, user, token)) == (403, DENIED)
-        assert stored(here) == before
+        assert here.stored() == before
 
 
 @proves("S-079")
@@ -197,11 +196,11 @@ def test_nobody_changes_another_persons_password(here: Site, role: str):
     join(here, role=role)
     bob = join(here, "bob")
     token = signed_in(here)
-    before = stored(here)
+    before = here.stored()
     for uid in (bob.uid, bob.uid.upper(), "us0000000000000a", "jane", "bob", "x" * 300, "%00"):
         assert told(ask(here, uid, token, json={"old": PASSWORD, "new": NEW})) == (403, DENIED)
     assert told(ask(here, bob.uid, token, data=b"{")) == (403, DENIED)
-    assert stored(here) == before
+    assert here.stored() == before
 
 
 @pytest.mark.parametrize("body", [{"json": {"old": PASSWORD, "new": NEW}}, {"data": b"{"}, {}])
@@ -247,11 +246,11 @@ def test_the_reason_of_a_refusal_is_told(here: Site, body: dict[str, Any], reaso
     """400 with `details`, and nothing is written."""
     user = join(here, "jane.fairfax")
     token = signed_in(here, "jane.fairfax")
-    before = stored(here)
+    before = here.stored()
     answer = ask(here, user.uid, token, json={"old": PASSWORD, "new": NEW, **body})
     assert told(answer) == (400, {**REFUSED, "details": answer.json["details"]})
     assert answer.json["details"].startswith(reason)
-    assert stored(here) == before
+    assert here.stored() == before
     assert alive(here, token)
 
 
@@ -269,9 +268,9 @@ def test_a_body_that_cannot_be_read_is_told(here: Site, data: bytes, reason: str
     """In the same form, and nothing is written."""
     user = join(here)
     token = signed_in(here)
-    before = stored(here)
+    before = here.stored()
     assert told(ask(here, user.uid, token, data=data)) == (400, {**REFUSED, "details": reason})
-    assert stored(here) == before
+    assert here.stored() == before
 
 
 def test_members_are_read_in_whatever_case_and_strangers_ignored(here: Site):
@@ -330,14 +329,14 @@ def test_an_overload_costs_nobody_a_try(here: Site, hasher: Interrupted):
     def full() -> None:
         raise Unavailable("too many logins at once", retry_after=5)
 
-    before = stored(here)
+    before = here.stored()
     for when in ("before_verify", "before_hash"):
         setattr(hasher, when, full)
         answers = [put(here, user, token) for _ in range(12)]
         assert {answer.status_code for answer in answers} == {503}
         assert answers[0].headers["Retry-After"] == "5"
         setattr(hasher, when, int)
-    assert stored(here) == before
+    assert here.stored() == before
     assert told(put(here, user, token)) == (200, DONE)
 
 

@@ -1,5 +1,9 @@
 """`config`: every setting with its source, no secret, and all mistakes at once."""
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from tests import proves
 from tests.cli.shell import Shell
 
+PACKAGE = Path(__file__).parents[2] / "auth_server"
 SECRETS = {
     "ADMIN_PASSWORD": "Should-never-be-printed-1",
     "KEY_ENCRYPTION_KEY": "c2hvdWxkLW5ldmVyLWJlLXByaW50ZWQtMTIzNDU2Nzg=",
@@ -28,6 +33,24 @@ def test_values_have_a_source(empty: Shell, tmp_path: Path) -> None:
     assert rows["REDIS_URL"] == (None, "default")
     assert rows["ADMIN_PASSWORD"][1] == "environment AUTH_SERVER_ADMIN_PASSWORD_FILE"
     assert not empty.home.exists()
+
+
+def test_the_file_that_was_read_is_named(empty: Shell, tmp_path: Path) -> None:
+    """As a row like all others; without one its place says that there is none."""
+    file = tmp_path / "settings.toml"
+    file.write_text("port = 1000\n")
+    row = {"name": "CONFIG", "value": str(file), "source": "environment AUTH_SERVER_CONFIG"}
+    assert row in empty.json("config", "show", CONFIG=str(file))
+    assert str(file) in empty.run("config", "show", "--tsv", CONFIG=str(file)).out
+
+
+def test_no_file_is_said(empty: Shell, tmp_path: Path) -> None:
+    """Where the package is installed there is none, unless it is named."""
+    shutil.copytree(PACKAGE, tmp_path / "auth_server", ignore=shutil.ignore_patterns("__pycache__", "static"))
+    command = [sys.executable, "-m", "auth_server", "config", "show", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=empty.environ(), capture_output=True, text=True)
+    source = f"no file {tmp_path}/config/auth-server.toml"
+    assert {"name": "CONFIG", "value": None, "source": source} in json.loads(done.stdout), done.stderr
 
 
 @proves("S-150")

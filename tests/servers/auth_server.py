@@ -4,12 +4,11 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from auth_server import assembly
 from auth_server.protocol.server import Server
 from auth_server.settings import Settings
 from tests.servers.clock import SharedClock
+from tests.stored import stored
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("gunicorn", "granian", "gunicorn-without-lane")
 ADMIN_PASSWORD = "Correct-horse-7-battery"
-UNCOUNTED = {"throttles", "audit_events", "leases", "generation"}  # what a refused request may move
 
 
 class AuthServer:
@@ -130,13 +129,7 @@ class AuthServer:
 
     def stored(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return all rows of all tables but those that a refused request may move (embedded stores only)."""
-        found = {}
-        for file in ("records.db", "state.db"):
-            with closing(sqlite3.connect(self.settings.home / file)) as connection:
-                names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-                for name in sorted({*names} - UNCOUNTED):
-                    found[name] = connection.execute(f'SELECT * FROM "{name}"').fetchall()
-        return found
+        return stored(self.settings.home)
 
 
 def free_port() -> int:

@@ -50,10 +50,13 @@ _TEXTS = {
 }
 
 
+_NAMES = tuple(" ".join(sorted(types)) for types in RESPONSE_TYPES)
+
+
 def _metadata(server: Server) -> dict[str, object]:
     return {
         "authorization_endpoint": server.url("/api/v1/oauth/authorize"),
-        "response_types_supported": [" ".join(sorted(types)) for types in RESPONSE_TYPES],
+        "response_types_supported": list(_NAMES),
     }
 
 
@@ -80,6 +83,7 @@ FEATURE = Feature(
             ),
         ),
     ),
+    response_types=_NAMES,
     metadata=_metadata,
     openid_metadata=lambda server: {
         "prompt_values_supported": list(PROMPTS),

@@ -9,7 +9,7 @@ import orjson
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from auth_server.domain.scopes import ADMIN
-from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Schema, Surface
+from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Responses, Surface
 from auth_server.protocol.messages import JSON_TYPE, Headers, Request, Response
 from auth_server.protocol.server import Server
 
@@ -116,7 +116,7 @@ def _endpoint(path: str, operation: Operation) -> Endpoint:
 
 
 _SCHEMA = {"type": "object", "required": ["issuer"], "properties": {"issuer": {"type": "string"}}}
-_RESPONSES: Mapping[int, str | tuple[str, Schema]] = {
+_RESPONSES: Responses = {
     200: ("The document.", _SCHEMA),
     304: "The caller's copy is good.",
 }

@@ -3,8 +3,9 @@
 from auth_server.domain import scopes
 from auth_server.domain.tokens import Living
 from auth_server.errors import NotAuthenticated
-from auth_server.protocol import bearer
+from auth_server.protocol import bearer, examples
 from auth_server.protocol.client_authentication import authenticate_confidential, is_attempted, spend_once
+from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.errors import InvalidClient, InvalidRequest, InvalidToken
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
@@ -90,7 +91,8 @@ def members(living: Living, issuer: str) -> dict[str, object]:
     return answer
 
 
-_SCHEMA = {
+_SCHEMA: Schema = {
+    "title": "Introspection",
     "type": "object",
     "required": ["active"],
     "properties": {
@@ -102,15 +104,42 @@ _SCHEMA = {
         "exp": {"type": "integer", "description": "Unix seconds; absent if the token never expires."},
         "iat": {"type": "integer"},
         "sub": {"type": "string", "description": "The person's uid, or the client_id."},
-        "aud": {"type": ["string", "array"], "items": {"type": "string"}},
+        "aud": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
         "iss": {"type": "string"},
-        "jti": {"type": "string"},
+        "jti": {"type": "string", "description": "Of a JWT."},
+        "cnf": {"type": "object", "description": "The key that the token is bound to (RFC 7800)."},
     },
 }
-_REQUEST = {
+_REQUEST: Schema = {
+    "title": "IntrospectionRequest",
     "type": "object",
     "required": ["token"],
-    "properties": {"token": {"type": "string"}, "token_type_hint": {"type": "string"}},
+    "properties": {
+        "token": {"type": "string", "description": "A token of any kind."},
+        "token_type_hint": {"type": "string", "description": "Ignored: the token itself says what it is."},
+        "client_id": {"type": "string"},
+        "client_secret": {"type": "string", "format": "password"},
+        "client_assertion_type": {"type": "string"},
+        "client_assertion": {"type": "string"},
+    },
+}
+_EXAMPLES = {
+    "active": Example(
+        "A token that counts",
+        {"token": examples.CLIENT_TOKEN},
+        response={
+            "active": True,
+            "scope": "metrics",
+            "token_type": "Bearer",
+            "client_id": examples.CLIENT_ID,
+            "sub": examples.CLIENT_ID,
+            "iss": "http://127.0.0.1:2342",
+            "aud": "http://127.0.0.1:2342",
+            "iat": 1734084000,
+            "exp": 1734170400,
+        },
+    ),
+    "inactive": Example("Any other", {"token": "0" * 48}, response={"active": False}),
 }
 
 
@@ -141,6 +170,7 @@ FEATURE = Feature(
                     request=_REQUEST,
                     responses={200: ("What the caller may know of the token.", _SCHEMA)},
                     security=("client", "bearer"),
+                    examples=_EXAMPLES,
                 ),
             ),
         ),

@@ -4,8 +4,9 @@ from auth_server.domain import credentials
 from auth_server.domain.audit import Actor
 from auth_server.domain.tokens import Token
 from auth_server.errors import Forbidden, NotFound
-from auth_server.protocol import bearer
+from auth_server.protocol import bearer, examples
 from auth_server.protocol.client_authentication import authenticate, is_attempted, spend_once
+from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.errors import InvalidGrant, InvalidRequest
 from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
@@ -103,17 +104,44 @@ def deleted(session_id: str) -> Response:
     return json_response({"status": "deleted", "session_id": session_id})
 
 
-_REQUEST = {
+_REQUEST: Schema = {
+    "title": "RevocationRequest",
     "type": "object",
     "properties": {
         "token": {"type": "string", "description": "A token of any kind; or ref id or session id of one's own."},
         "token_type_hint": {"type": "string", "examples": ["access_token", "session_id", "ref_id"]},
+        "client_id": {"type": "string"},
+        "client_secret": {"type": "string", "format": "password"},
+        "client_assertion_type": {"type": "string"},
+        "client_assertion": {"type": "string"},
     },
 }
-DELETED = {
+DELETED: Schema = {
+    "title": "Deleted",
     "type": "object",
     "required": ["status", "session_id"],
-    "properties": {"status": {"type": "string", "const": "deleted"}, "session_id": {"type": "string"}},
+    "properties": {
+        "status": {"type": "string", "const": "deleted"},
+        "session_id": {"type": "string", "description": "SHA-256 of the token in hex digits."},
+    },
+}
+DELETED_EXAMPLE = {"status": "deleted", "session_id": examples.SESSION_ID}
+_EXAMPLES = {
+    "holder": Example(
+        "By whoever holds it", {"token": examples.APP_PASSWORD}, response=DELETED_EXAMPLE, security="none"
+    ),
+    "client": Example(
+        "By the client that it was issued to",
+        {"token": examples.CLIENT_TOKEN},
+        response=DELETED_EXAMPLE,
+        security="client",
+    ),
+    "person": Example(
+        "By the person whose it is, by ref id",
+        {"token": examples.REF_ID, "token_type_hint": "ref_id"},
+        response=DELETED_EXAMPLE,
+        security="bearer",
+    ),
 }
 
 
@@ -142,8 +170,13 @@ FEATURE = Feature(
                     "End a token",
                     "Holding the token is proof enough; a client that authenticates ends its own tokens only.",
                     request=_REQUEST,
-                    responses={200: ("Ended, or unknown.", DELETED), 404: "No token of yours has that ref id."},
+                    responses={
+                        200: ("Ended, or unknown.", DELETED),
+                        403: "Nobody is signed in who might name a token by ref id or session id.",
+                        404: "No token of yours has that ref id.",
+                    },
                     security=("client", "bearer", "optional"),
+                    examples=_EXAMPLES,
                 ),
             ),
         ),

@@ -1,11 +1,15 @@
 """The token endpoint (RFC 6749 §3.2). It owns the phases that all grants share; a grant fills in its own part."""
 
+from auth_server.protocol import examples
 from auth_server.protocol.client_authentication import spend_once
+from auth_server.protocol.description import Example, Link, Schema
 from auth_server.protocol.errors import InvalidRequest, UnsupportedGrantType
 from auth_server.protocol.feature import Authorization, Body, Cors, Endpoint, Feature, Grant, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.access_token import Issued, issue
+
+NEW_TOKEN = "$response.body#/access_token"
 
 
 def respond(request: Request, server: Server) -> Response:
@@ -51,7 +55,8 @@ def token_response(issued: Issued, authorization: Authorization) -> Response:
     return json_response(answer)
 
 
-_TOKEN = {
+TOKEN: Schema = {
+    "title": "TokenResponse",
     "type": "object",
     "required": ["access_token", "token_type", "scope", "status", "session_id", "client_name"],
     "properties": {
@@ -64,21 +69,68 @@ _TOKEN = {
         "client_name": {"type": "string"},
     },
 }
-_REQUEST = {
+_REQUEST: Schema = {
+    "title": "TokenRequest",
     "type": "object",
     "required": ["grant_type"],
     "properties": {
         "grant_type": {"type": "string", "examples": ["client_credentials"]},
         "scope": {"type": "string", "description": "Words parted by spaces; narrows what is registered."},
         "client_id": {"type": "string"},
-        "client_secret": {"type": "string"},
+        "client_secret": {"type": "string", "format": "password"},
         "client_assertion_type": {"type": "string"},
         "client_assertion": {"type": "string"},
         "username": {"type": "string", "description": "PhotoPrism's password and session grants."},
-        "password": {"type": "string", "description": "PhotoPrism's password grant."},
+        "password": {"type": "string", "format": "password", "description": "PhotoPrism's password grant."},
         "client_name": {"type": "string", "description": "Name of the app password to be made."},
         "expires_in": {"type": "integer", "description": "Seconds that the app password lives; 0 for ever."},
     },
+}
+_GIVEN = {"token_type": "Bearer", "status": "success", "session_id": examples.SESSION_ID}
+_BY_CLIENT = {
+    "access_token": examples.CLIENT_TOKEN,
+    **_GIVEN,
+    "scope": "metrics",
+    "client_name": "Monitoring",
+    "expires_in": 86400,
+}
+_EXAMPLES = {
+    "client_credentials": Example(
+        "Client credentials, by Basic", {"grant_type": "client_credentials"}, response=_BY_CLIENT, security="client"
+    ),
+    "client_credentials_in_body": Example(
+        "Client credentials, in the body",
+        {
+            "grant_type": "client_credentials",
+            "client_id": examples.CLIENT_ID,
+            "client_secret": examples.CLIENT_SECRET,
+            "scope": "metrics",
+        },
+        response=_BY_CLIENT,
+        security="none",
+    ),
+    "app_password": Example(
+        "An app password, for a person who signed in",
+        {
+            "grant_type": "password",
+            "username": examples.NAME,
+            "password": examples.PASSWORD,
+            "client_name": "Sync",
+            "scope": "webdav sessions",
+        },
+        response={
+            "access_token": examples.APP_PASSWORD,
+            **_GIVEN,
+            "scope": "sessions webdav",
+            "client_name": "Sync",
+            "expires_in": 31536000,
+        },
+        security="bearer",
+    ),
+}
+_LINKS = {
+    "introspect": Link("post_oauth_introspect", "Ask whether it counts.", request={"token": NEW_TOKEN}),
+    "revoke": Link("post_oauth_revoke", "End it.", request={"token": NEW_TOKEN}),
 }
 
 FEATURE = Feature(
@@ -97,9 +149,16 @@ FEATURE = Feature(
                     "POST",
                     respond,
                     "Issue a token",
+                    "To a client that authenticates, by Basic or in the body; or an app password to a person who signed"
+                    " in and whose session is in the header.",
                     request=_REQUEST,
-                    responses={200: ("The token; it is shown this once.", _TOKEN)},
+                    responses={
+                        200: ("The token; it is shown this once.", TOKEN),
+                        401: "Wrong credentials: of the client, or of the person who asks for an app password.",
+                    },
                     security=("client", "bearer"),
+                    examples=_EXAMPLES,
+                    links=_LINKS,
                 ),
             ),
         ),

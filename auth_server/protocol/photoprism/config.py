@@ -1,6 +1,7 @@
 """PhotoPrism's client configuration and status (photoprism-contract sections 4 and 14)."""
 
 from auth_server.protocol import bearer
+from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.photoprism import shapes
@@ -18,7 +19,8 @@ def status(request: Request, server: Server) -> Response:
     return json_response({"status": "operational"})
 
 
-_STATUS = {
+_STATUS: Schema = {
+    "title": "Status",
     "type": "object",
     "required": ["status"],
     "properties": {"status": {"type": "string", "const": "operational"}},
@@ -40,11 +42,16 @@ FEATURE = Feature(
                     "Without a token `mode` is `public`, with one it is `user`.",
                     responses={
                         200: ("The configuration.", shapes.CONFIG),
-                        400: ("Several tokens that differ.", shapes.ERROR),
-                        401: ("The token does not count.", shapes.ERROR),
-                        429: shapes.LIMITED,
+                        400: "Several tokens that differ.",
+                        401: "The token does not count.",
                     },
-                    security=("bearer",),
+                    security=("optional", "bearer"),
+                    examples={
+                        "without_token": Example(
+                            "Without a token", response={**shapes.CONFIG_EXAMPLE, "mode": "public"}, security="none"
+                        ),
+                        "with_token": Example("With a token", response=shapes.CONFIG_EXAMPLE, security="bearer"),
+                    },
                 ),
             ),
         ),
@@ -52,7 +59,15 @@ FEATURE = Feature(
             "/api/v1/status",
             surface=Surface.PHOTOPRISM,
             tag="PhotoPrism",
-            operations=(Operation("GET", status, "Does the API answer?", responses={200: ("It does.", _STATUS)}),),
+            operations=(
+                Operation(
+                    "GET",
+                    status,
+                    "Does the API answer?",
+                    responses={200: ("It does.", _STATUS)},
+                    examples={"operational": Example("It does", response={"status": "operational"})},
+                ),
+            ),
         ),
     ),
 )

@@ -10,8 +10,9 @@ from auth_server.domain.second_factor import clean_code
 from auth_server.domain.tokens import Living, Token
 from auth_server.domain.users import clean_name
 from auth_server.errors import Forbidden, InvalidInput, LoginFailed, NotAuthenticated, NotFound
-from auth_server.protocol import bearer
-from auth_server.protocol.endpoints.revocation import DELETED, deleted, revoke
+from auth_server.protocol import bearer, examples
+from auth_server.protocol.description import Example, Link, Parameter, Schema
+from auth_server.protocol.endpoints.revocation import DELETED, DELETED_EXAMPLE, deleted, revoke
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.photoprism import shapes
@@ -248,7 +249,8 @@ def delete(request: Request, server: Server) -> Response:
     return deleted(token.session_id)
 
 
-_REQUEST = {
+_REQUEST: Schema = {
+    "title": "LoginRequest",
     "type": "object",
     "properties": {
         "username": {"type": "string"},
@@ -256,13 +258,15 @@ _REQUEST = {
         "code": {"type": "string", "description": "Verification or recovery code, where the account asks for one."},
         "token": {"type": "string", "description": "Share links: this server has none and answers 404."},
     },
-    "examples": [{"username": "jane", "password": "Blue-whale-42-sings"}, {}],
 }
-_FAILURE = {"type": "object", "required": ["error"], "properties": {"error": {"const": "Invalid credentials"}}}
-_NO_TOKEN = ("No token that counts.", shapes.ERROR)
-_DENIED = ("Another's session, or the scope does not cover `sessions`.", shapes.ERROR)
-_NOT_FOUND = ("No session has that ref id.", shapes.ERROR)
-_BAD_ID = ("The id has not the form of one, or tokens that differ.", shapes.ERROR)
+_ID = Parameter(
+    "A session id, one's own; or a ref id, where a signed-in admin asks.",
+    {"type": "string", "pattern": "^([0-9a-f]{64}|sess[0-9a-z]{8})$"},
+)
+_DENIED = "Another's session, or the scope does not cover `sessions`."
+_NOT_FOUND = "No session has that ref id."
+_BY_OWN_ID = {"id": "$response.body#/session_id"}
+_OWN = {"id": examples.SESSION_ID}
 
 _CREATE = Operation(
     "POST",
@@ -273,44 +277,66 @@ _CREATE = Operation(
     request=_REQUEST,
     responses={
         200: ("The session; its token is shown this once.", shapes.SESSION),
-        400: ("The body is no JSON object of the right types, or there is neither body nor token.", shapes.ERROR),
-        401: ("Wrong name or password, or a client's token.", _FAILURE),
-        403: ("The app password's scope does not cover `sessions`.", shapes.ERROR),
-        404: ("A share link's token.", _FAILURE),
-        429: shapes.LIMITED,
+        400: "The body is no JSON object of the right types, or there is neither body nor token.",
+        401: "Wrong name or password, or a client's token.",
+        403: "The app password's scope does not cover `sessions`.",
+        404: "A share link's token.",
     },
-    security=("bearer",),
-)
-_READ = Operation(
-    "GET",
-    read,
-    "Look at a session",
-    "One's own, by its session id or without any; a signed-in admin names others by ref id.",
-    responses={
-        200: ("The session.", shapes.SESSION),
-        400: _BAD_ID,
-        401: _NO_TOKEN,
-        403: _DENIED,
-        404: _NOT_FOUND,
-        429: shapes.LIMITED,
+    security=("optional", "bearer"),
+    examples={
+        "password": Example(
+            "With name and password",
+            {"username": examples.NAME, "password": examples.PASSWORD},
+            response=shapes.SESSION_EXAMPLE,
+            security="none",
+        ),
+        "app_password": Example(
+            "With name and app password",
+            {"username": examples.NAME, "password": examples.APP_PASSWORD},
+            response={**shapes.SESSION_EXAMPLE, "provider": "application", "scope": "sessions webdav"},
+            security="none",
+        ),
+        "token": Example("With a token in the headers", {}, response=shapes.SESSION_EXAMPLE, security="bearer"),
     },
-    security=("bearer",),
-)
-_DELETE = Operation(
-    "DELETE",
-    delete,
-    "Sign out",
-    "Ends one's own session; a signed-in admin names others by ref id.",
-    responses={
-        200: ("It is over, everywhere.", DELETED),
-        400: ("Tokens that differ.", shapes.ERROR),
-        401: _NO_TOKEN,
-        403: _DENIED,
-        404: _NOT_FOUND,
-        429: shapes.LIMITED,
+    links={
+        "look": Link("get_session_by_id", "Look at it.", _BY_OWN_ID),
+        "sign_out": Link("delete_session_by_id", "End it.", _BY_OWN_ID),
     },
-    security=("bearer",),
 )
+
+
+def _read(arguments: Mapping[str, str]) -> Operation:
+    return Operation(
+        "GET",
+        read,
+        "Look at a session",
+        "One's own, by its session id or without any; a signed-in admin names others by ref id.",
+        responses={
+            200: ("The session.", shapes.SESSION),
+            400: "The id has not the form of one, or tokens that differ.",
+            403: _DENIED,
+            404: _NOT_FOUND,
+        },
+        security=("bearer",),
+        examples={"own": Example("One's own", arguments=arguments, response=shapes.SESSION_EXAMPLE)},
+    )
+
+
+def _delete(arguments: Mapping[str, str]) -> Operation:
+    return Operation(
+        "DELETE",
+        delete,
+        "Sign out",
+        "Ends one's own session; a signed-in admin names others by ref id.",
+        responses={
+            200: ("It is over, everywhere.", DELETED),
+            400: "Tokens that differ.",
+            403: _DENIED,
+            404: _NOT_FOUND,
+        },
+        security=("bearer",),
+        examples={"own": Example("One's own", arguments=arguments, response=DELETED_EXAMPLE)},
+    )
 
 
 def _endpoint(path: str, *operations: Operation, lane: bool = False) -> Endpoint:
@@ -321,6 +347,7 @@ def _endpoint(path: str, *operations: Operation, lane: bool = False) -> Endpoint
         body=Body.ANY_JSON,
         lane=lane,
         operations=operations,
+        arguments={"id": _ID},
     )
 
 
@@ -328,9 +355,9 @@ FEATURE = Feature(
     name="photoprism_session",
     specs=("PhotoPrism web API",),
     endpoints=(
-        _endpoint("/api/v1/session", _CREATE, _READ, _DELETE, lane=True),
-        _endpoint("/api/v1/session/<id>", _READ, _DELETE),
+        _endpoint("/api/v1/session", _CREATE, _read({}), _delete({}), lane=True),
+        _endpoint("/api/v1/session/<id>", _read(_OWN), _delete(_OWN)),
         _endpoint("/api/v1/sessions", _CREATE),
-        _endpoint("/api/v1/sessions/<id>", _READ, _DELETE),
+        _endpoint("/api/v1/sessions/<id>", _read(_OWN), _delete(_OWN)),
     ),
 )

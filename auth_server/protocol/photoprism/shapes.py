@@ -9,7 +9,8 @@ from auth_server.clock import rfc3339
 from auth_server.domain import roles
 from auth_server.domain.second_factor import is_on
 from auth_server.domain.tokens import Living
-from auth_server.protocol.feature import Schema
+from auth_server.protocol import examples
+from auth_server.protocol.description import Schema
 from auth_server.protocol.messages import Response, json_response
 from auth_server.protocol.photoprism import constants
 from auth_server.protocol.server import Server
@@ -102,8 +103,8 @@ def config_object(issuer: str, mode: str) -> dict[str, Any]:
     }
 
 
-def _object(described: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
-    return {"type": "object", "required": required or sorted(described), "properties": described}
+def _object(title: str, described: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    return {"title": title, "type": "object", "required": required or sorted(described), "properties": described}
 
 
 def _of(value: object) -> dict[str, Any]:
@@ -115,10 +116,12 @@ def _of(value: object) -> dict[str, Any]:
 
 _TIME = {"type": "string", "format": "date-time"}
 CONFIG: Schema = _object(
+    "Config",
     {name: _of(value) for name, value in config_object("http://localhost:2342", "user").items()}
-    | {"mode": {"type": "string", "enum": ["user", "public"]}, "authMode": {"type": "string", "const": "password"}}
+    | {"mode": {"type": "string", "enum": ["user", "public"]}, "authMode": {"type": "string", "const": "password"}},
 )
 USER: Schema = _object(
+    "User",
     {name: _of(value) for name, value in NOBODY.items() if value is not None}
     | {
         "UID": {"type": "string", "examples": ["usm4k2r8d0wq1x7b"]},
@@ -126,17 +129,46 @@ USER: Schema = _object(
         "CreatedAt": _TIME,
         "UpdatedAt": _TIME,
         "Details": _object(
-            {name: _of(value) for name, value in constants.DETAILS.items()} | {"CreatedAt": _TIME, "UpdatedAt": _TIME}
+            "UserDetails",
+            {name: _of(value) for name, value in constants.DETAILS.items()} | {"CreatedAt": _TIME, "UpdatedAt": _TIME},
         ),
-        "Settings": _object({"CreatedAt": _TIME, "UpdatedAt": _TIME}),
+        "Settings": _object("UserSettings", {"CreatedAt": _TIME, "UpdatedAt": _TIME}),
     },
     sorted(NOBODY),
 )
+USER_EXAMPLE = user_object(
+    User(
+        examples.UID,
+        examples.NAME,
+        "admin",
+        created_at=1730217123,
+        updated_at=1734084000,
+        number=7,
+        display_name="Jane",
+        email="jane@example.org",
+        login_at=1734084000,
+    )
+)
+CONFIG_EXAMPLE = config_object("http://127.0.0.1:2342", "user")
+SESSION_EXAMPLE = {
+    "status": "success",
+    "id": examples.SESSION_TOKEN,
+    "session_id": examples.SESSION_ID,
+    "access_token": examples.SESSION_TOKEN,
+    "token_type": "Bearer",
+    "expires_in": 1209600,
+    "provider": "local",
+    "scope": "",
+    "user": USER_EXAMPLE,
+    "data": constants.DATA,
+    "config": CONFIG_EXAMPLE,
+}
 _STRINGS = {"type": ["array", "null"], "items": {"type": "string"}}
 SESSION: Schema = _object(
+    "Session",
     {
         "status": {"type": "string", "const": "success"},
-        "id": {"type": "string", "deprecated": True, "description": "A copy of access_token."},
+        "id": {"type": "string", "deprecated": True, "description": "Deprecated: a copy of access_token."},
         "session_id": {"type": "string", "description": "SHA-256 of the token in hex digits."},
         "access_token": {"type": "string", "description": "The token; absent in what an admin reads."},
         "token_type": {"type": "string", "const": "Bearer"},
@@ -144,14 +176,15 @@ SESSION: Schema = _object(
         "provider": {"type": "string", "enum": ["local", "application", "client", "access_token"]},
         "scope": {"type": "string", "description": "Empty for a login by password."},
         "user": USER,
-        "data": _object({"tokens": _STRINGS, "shares": _STRINGS}),
+        "data": _object("SessionData", {"tokens": _STRINGS, "shares": _STRINGS}),
         "config": CONFIG,
     },
     ["status", "session_id", "expires_in", "provider", "scope", "user", "data", "config"],
 )
 ERROR: Schema = _object(
+    "PhotoPrismError",
     {
-        "code": {"type": "integer", "description": "The HTTP status."},
+        "code": {"type": "integer", "description": "The HTTP status; 32 where a verification code is missing."},
         "error": {"type": "string", "examples": ["Please log in to your account", "Permission denied"]},
         "message": {"type": "string"},
     },
