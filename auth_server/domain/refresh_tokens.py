@@ -24,6 +24,11 @@ _ID, _NUMBER, _MAC = 32, 8, 32  # bytes
 LENGTH = len(PREFIX) + len(base64url(bytes(_ID + _NUMBER + _MAC)))
 
 
+def is_one(value: str) -> bool:
+    """Tell whether a value has a refresh token's form."""
+    return len(value) == LENGTH and value.startswith(PREFIX)
+
+
 @dataclass(frozen=True, slots=True)
 class Presented:
     """A genuine refresh token, and the family it belongs to, as it stands now.
@@ -138,7 +143,7 @@ class RefreshTokens:
         return hmac.digest(self._key, body, "sha256")
 
     def _opened(self, value: str) -> tuple[str, int] | None:
-        if len(value) != LENGTH or not value.startswith(PREFIX) or not value.isascii():
+        if not is_one(value) or not value.isascii():
             return None
         encoded = value.removeprefix(PREFIX)
         try:

@@ -8,7 +8,7 @@ from auth_server.domain.users import Changes
 from auth_server.store.records import User
 from tests import proves
 from tests.people import bearer
-from tests.relying_party import USERINFO, Browser, RelyingParty, answered
+from tests.relying_party import USERINFO, Browser, RelyingParty, answered, relying_party
 from tests.sites import ISSUER, Site
 
 OFFLINE = "openid email profile offline_access"
@@ -147,3 +147,25 @@ def test_what_is_not_proven_is_told_on_a_page(party: RelyingParty, browser: Brow
     answer = party.start(browser, **wrong)
     assert (answer.status_code, answer.mimetype) == (400, "text/html")
     assert "Location" not in answer.headers
+
+
+def test_a_refresh_token_is_introspected_by_its_client(here: Site, party: RelyingParty, browser: Browser):
+    """As long as it counts; by nobody else."""
+    first = party.tokens(browser, scope=OFFLINE)["refresh_token"]
+    told = party.post("/api/v1/oauth/introspect", token=first).json
+    assert (told["active"], told["client_id"], told["username"]) == (True, party.client_id, "jane")
+    other = relying_party(here)
+    assert other.post("/api/v1/oauth/introspect", token=first).json == {"active": False}
+    party.refresh(first)
+    assert party.post("/api/v1/oauth/introspect", token=first).json == {"active": False}
+
+
+@proves("S-054", "S-053")
+def test_revoking_a_refresh_token_ends_all_of_its_line(here: Site, party: RelyingParty, browser: Browser):
+    """By its own client only."""
+    tokens = party.tokens(browser, scope=OFFLINE)
+    other = relying_party(here).post("/api/v1/oauth/revoke", token=tokens["refresh_token"])
+    assert (other.status_code, other.json["error"]) == (400, "invalid_grant")
+    assert party.post("/api/v1/oauth/revoke", token=tokens["refresh_token"]).status_code == 200
+    assert here.http.get(USERINFO, headers=bearer(tokens["access_token"])).status_code == 401
+    assert party.refresh(tokens["refresh_token"]).json["error"] == "invalid_grant"

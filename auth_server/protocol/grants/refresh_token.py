@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
-import orjson
-
 from auth_server.domain import scopes
 from auth_server.domain.refresh_tokens import Presented, Reused
+from auth_server.protocol.authorization_grant import issued_as, of_refresh_token, still_allowed
 from auth_server.protocol.client_authentication import authenticate
 from auth_server.protocol.errors import InvalidGrant, InvalidRequest, InvalidScope, UnauthorizedClient
 from auth_server.protocol.feature import Authorization, Caller, Feature, Grant
-from auth_server.protocol.grants.authorization_code import issued_as, read, still_allowed
 from auth_server.protocol.messages import Request
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import id_token
@@ -37,8 +35,8 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
     presented = server.refresh_tokens.find(value)
     if presented is None or presented.family.client_id != client.client_id:
         raise _refused()
-    family = bytes.fromhex(presented.family.family_id)
-    allowed = read(orjson.loads(presented.family.data), presented.family.uid, family)
+    allowed = of_refresh_token(presented)
+    family = allowed.family
     user = still_allowed(allowed, client, server)
     scope = narrowed(request.form.get("scope", ""), allowed.scope)
     successor = _redeemed(presented, client, request, server)
