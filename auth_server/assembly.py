@@ -1,6 +1,8 @@
 """Puts the server together: the only file that knows every part."""
 
+import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from auth_server.domain.refresh_tokens import RefreshTokens
 from auth_server.domain.sealing import Sealing, read_key
 from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
+from auth_server.domain.token_lists import TokenLists
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
 from auth_server.errors import AuthServerError
@@ -27,8 +30,8 @@ from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.server import Server
 from auth_server.settings import Settings
+from auth_server.store import database_files, schema
 from auth_server.store import engine as engines
-from auth_server.store import schema
 from auth_server.store.cached_records import CachedRecords
 from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
@@ -49,6 +52,7 @@ class OldStore(AuthServerError):
 class Stores:
     """Engines of what holds data: the durable records, and the embedded state unless Redis has that."""
 
+    home: Path
     records: Engine
     state: Engine | None
 
@@ -65,25 +69,50 @@ class Stores:
         """Tell whether every database has the schema of this version."""
         return all(schema.is_current(engine, history) for engine, history in self.histories())
 
+    def check_current(self) -> None:
+        """Make sure that every database has the schema of this version; nothing is made for the question.
+
+        Raises:
+            OldStore: one has another, or none.
+        """
+        if not self.are_current():
+            raise OldStore("the store is empty or of another version; run: auth-server db upgrade")
+
+    def make_home(self) -> None:
+        """Make HOME; it and the databases become their owner's alone.
+
+        Raises:
+            AuthServerError: it cannot be made, or is shared with others.
+        """
+        try:
+            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.home.stat().st_mode & stat.S_ISVTX:  # /tmp: nobody else could use it any more
+                raise AuthServerError(f"HOME {self.home} is shared with others; set AUTH_SERVER_HOME to another folder")
+            self.home.chmod(0o700)
+        except OSError as error:
+            raise AuthServerError(f"HOME {self.home} cannot be used: {error.strerror}; set AUTH_SERVER_HOME") from None
+        self.shut_out_others()
+
+    def shut_out_others(self) -> None:
+        """Take embedded databases away from everybody but their owner."""
+        for engine, _ in self.histories():
+            database_files.shut_out_others(engine)
+
     def close(self) -> None:
         """Let go of all connections; before a fork there must be none (SQLite's locks do not cross it)."""
         for engine, _ in self.histories():
             engine.dispose()
 
     def upgrade(self) -> bool:
-        """Run the migrations that are missing; tell whether there were any."""
+        """Run the migrations that are missing, and make what they need; tell whether there were any."""
+        self.make_home()
         return any([schema.upgrade(engine, history) for engine, history in self.histories()])
 
 
 def stores(settings: Settings) -> Stores:
-    """Return the stores that the settings name; the folder of embedded ones is made, with mode 0700."""
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settings.home.chmod(0o700)
-    except OSError as error:
-        raise AuthServerError(f"HOME {settings.home} cannot be used: {error.strerror}; set AUTH_SERVER_HOME") from None
+    """Return the stores that the settings name; nothing is made or opened yet."""
     state = None if settings.redis_url else engines.create(f"sqlite:///{settings.home / STATE_FILE}")
-    return Stores(engines.create(settings.database), state)
+    return Stores(settings.home, engines.create(settings.database), state)
 
 
 def assemble(
@@ -103,8 +132,7 @@ def assemble(
         OldStore: they have another one.
         AuthServerError: the key-encryption key is missing, open to others or the wrong one.
     """
-    if not at.are_current():
-        raise OldStore("the store is empty or of another version; run: auth-server db upgrade")
+    at.check_current()
     records, state = _records(at), _state(settings)
     sealing = _sealing(settings, records, random)
     policy = Policy(settings.signing_algs, settings.key_rotation_interval, settings.key_overlap, settings.jwks_max_age)
@@ -114,7 +142,7 @@ def assemble(
     grants = {grant.grant_type: grant for feature in features for grant in feature.grants}
     methods = [method for feature in features for method in feature.client_auth]
     tokens = Tokens(records, state, keyring, audit, clock, random)
-    passwords = passwords or Passwords(threads=settings.threads)
+    passwords = passwords or Passwords(threads=settings.threads, processes=settings.workers)
     users = Users(records, tokens, passwords, audit, clock, random, _own_names(settings.issuer_url))
     throttles = Throttles(
         state,
@@ -134,7 +162,10 @@ def assemble(
         settings.refresh_token_grace,
     )
     auth_methods = tuple(method.method for method in methods)
-    registrable = tuple(grant.grant_type for grant in grants.values() if grant.registrable)
+    registrable = (
+        *(grant.grant_type for grant in grants.values() if grant.registrable),
+        *(name for feature in features for name in feature.grant_types),
+    )
     return Server(
         settings=settings,
         issuer=settings.issuer_url,
@@ -144,12 +175,13 @@ def assemble(
         state=state,
         keyring=keyring,
         tokens=tokens,
+        token_lists=TokenLists(tokens, records, state, clock),
         users=users,
         clients=Clients(
             records,
             tokens,
             sealing,
-            Capabilities(registrable, auth_methods, _response_types(features)),
+            Capabilities(registrable, auth_methods, _response_types(features), tuple(settings.signing_algs)),
             audit,
             clock,
             random,

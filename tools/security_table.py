@@ -13,7 +13,7 @@ FILE = Path(__file__).resolve().parent.parent / "docs/security.md"
 PAGES = "no login page or browser session yet"
 AUTHORIZATION = "no authorization endpoint yet"
 REFRESH = "no refresh tokens yet"
-FACTORS = "no second factors yet"
+PASSKEYS = "no passkeys yet"
 REGISTRATION = "no dynamic registration yet"
 CONSTRAINED = "no sender-constrained tokens yet"
 PUSHED = "no pushed authorization requests yet"
@@ -92,17 +92,17 @@ NUMBERS: dict[int, tuple[str, str]] = {
     66: ("forged forwarding headers against throttles", ""),
     67: ("lock-out as a weapon", ""),
     68: ("probing for accounts", ""),
-    69: ("the second factor, skipped", FACTORS),
-    70: ("a code used twice", FACTORS),
-    71: ("codes guessed", FACTORS),
-    72: ("passkey assertions replayed", FACTORS),
-    73: ("passkeys registered by others", FACTORS),
+    69: ("the second factor, skipped", PAGES),
+    70: ("a code used twice", ""),
+    71: ("codes guessed", ""),
+    72: ("passkey assertions replayed", PASSKEYS),
+    73: ("passkeys registered by others", PASSKEYS),
     74: ("weak new passwords", ""),
     75: ("an app password on the login page", PAGES),
     76: ("an app password outside its scope", ""),
     77: ("an app password that changes credentials", ""),
     78: ("sessions of a removed app password", ""),
-    79: ("other people's app passwords", ""),
+    79: ("other people's app passwords and second factors", ""),
     80: ("broken bodies at POST session", ""),
     81: ("closed registration", REGISTRATION),
     82: ("registration that sets what only admins may", REGISTRATION),

@@ -53,7 +53,7 @@ def upgrade(output: Output) -> None:
 @db.command()
 @json_option
 def check(output: Output) -> None:
-    """Check the files, the schema, and that the key-encryption key fits.
+    """Check the files, the schema, and that the key-encryption key fits; files that others can read are closed.
 
     \b
     Example:
@@ -62,6 +62,7 @@ def check(output: Output) -> None:
     from auth_server.store import backups, schema
 
     with opened_stores() as (_, stores):
+        stores.shut_out_others()
         problems = [problem for engine, _ in stores.histories() for problem in backups.integrity(engine)]
         if stores.are_current():
             problems += [str(it) for engine, line in stores.histories() for it in schema.differences(engine, line)]
@@ -138,6 +139,7 @@ def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> N
         raise AuthServerError(f"there is no file {file}; name a backup")
     with opened_stores() as (loaded, stores):
         target = backups.file_of(stores.records)
+        stores.make_home()
         with lock_home(loaded.home), _candidate(file, loaded) as (candidate, copy):
             ask(f"Replace all records in {target} by those of {file}? What is newer than it is lost.")
             stores.upgrade()

@@ -60,6 +60,9 @@ def run(
 
     check_port(loaded.host, loaded.port)
     stores = assembly.stores(loaded)
+    if not migrate:
+        stores.check_current()
+    stores.make_home()
     held = lock_home(loaded.home)
     prepare_metrics(loaded.home)
     if migrate:

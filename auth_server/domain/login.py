@@ -83,6 +83,7 @@ class Login:
             Throttled: too many tries; the password, or else the code, was not looked at.
             Unavailable: too many hashes at once, or the store is away.
         """
+        self._passwords.ensure_room()
         return self._by_password(self.begin(name, address, cost), password, code).user
 
     def by_password_or_app_password(
@@ -96,9 +97,12 @@ class Login:
 
         It does not end the account's row of failures, nor make the address a known one: a program may hold it.
         """
+        is_app_password = credentials.is_app_password(password)
+        if not is_app_password:
+            self._passwords.ensure_room()
         attempt = self.begin(name, address, cost)
         with attempt.charge.unless_unavailable():
-            living = self._tokens.find(password) if credentials.is_app_password(password) else None
+            living = self._tokens.find(password) if is_app_password else None
         if living is None:
             return self._by_password(attempt, password, code)
         user, token = attempt.user, living.token
@@ -216,10 +220,9 @@ class Login:
         return replace(user, login_at=now)
 
     def _rehash(self, user: User, password: str) -> None:
-        better = self._passwords.hash(password)
-
         def apply(current: User) -> User:
             return replace(current, password_hash=better) if current.password_hash == user.password_hash else current
 
-        with suppress(NotFound):
+        with suppress(NotFound, Unavailable):  # the next login does it
+            better = self._passwords.hash(password)
             self._users.update(user.uid, apply)

@@ -3,7 +3,8 @@
 import os
 import threading
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -15,6 +16,7 @@ MIN_CHARACTERS, MAX_CHARACTERS, MAX_BYTES = 8, 256, 1024
 THREADS = 4  # of a process, where nothing else is known
 ADVICE = "take another one, for example several words that do not belong together"
 WAIT = 5.0  # seconds that a hash may wait for a free place
+BUSY = ("too many logins at once", 5)  # seconds
 
 
 def normalised(password: str) -> str:
@@ -54,19 +56,30 @@ def check_new(password: str, expected: Iterable[str] = ()) -> str:
 
 
 class Passwords:
-    """Argon2id with m=19456 KiB, t=2, p=1 (OWASP); a bounded number of hashes at once.
+    """Argon2id with m=19456 KiB, t=2, p=1 (OWASP); a bounded number of hashes at once (docs/decisions/0013).
+
+    One thread goes on serving whatever comes: it neither hashes nor waits for a place to. Who finds all the others
+    taken is refused at once, for whom a thread waits for, everybody behind it waits for too (S-139).
 
     Args:
-        at_once: how many; by default one for each core, but for half of the threads only: the others go on serving.
+        at_once: how many hashes; by default this process' share of the cores, but half of its threads at most.
         threads: of this process.
+        processes: that share the cores.
     """
 
     def __init__(
-        self, hasher: PasswordHasher | None = None, at_once: int | None = None, threads: int | None = None
+        self,
+        hasher: PasswordHasher | None = None,
+        at_once: int | None = None,
+        threads: int | None = None,
+        processes: int = 1,
     ) -> None:
         self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-        places = at_once or max(1, min(os.cpu_count() or 1, (threads or THREADS) // 2))
+        threads = threads or THREADS
+        places = at_once or max(1, min((os.cpu_count() or 1) // processes, threads // 2))
         self._places = threading.BoundedSemaphore(places)
+        self._room = max(places, threads - 1)  # for those who hash, and who wait
+        self._counting = threading.Lock()
         self._nobody = ""  # a hash that no password fits, so that unknown users cost the same time
 
     def hash(self, password: str) -> str:
@@ -75,11 +88,8 @@ class Passwords:
         Raises:
             Unavailable: too many hashes are under way.
         """
-        self._enter()
-        try:
+        with self._place():
             return self._hasher.hash(normalised(password))
-        finally:
-            self._places.release()
 
     def verify(self, password: str, stored: str) -> bool:
         """Tell whether *password* fits the *stored* hash; an empty one fits nothing but costs the same time.
@@ -92,13 +102,11 @@ class Passwords:
             stored = ""
         known = bool(stored)
         stored = stored or self._nobody or self._make_nobody()
-        self._enter()
         try:
-            return self._hasher.verify(stored, normalised(password)) and known
+            with self._place():
+                return self._hasher.verify(stored, normalised(password)) and known
         except (Argon2Error, InvalidHashError):
             return False
-        finally:
-            self._places.release()
 
     def is_outdated(self, stored: str) -> bool:
         """Tell whether a hash was made with other parameters than today's."""
@@ -113,6 +121,27 @@ class Passwords:
         self._nobody = self.hash(os.urandom(16).hex())
         return self._nobody
 
-    def _enter(self) -> None:
-        if not self._places.acquire(timeout=WAIT):
-            raise Unavailable("too many logins at once", retry_after=5)
+    def ensure_room(self) -> None:
+        """Refuse early what would be refused, before anything is written for it.
+
+        Raises:
+            Unavailable: too many hashes are under way.
+        """
+        if self._room <= 0:
+            raise Unavailable(*BUSY)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        with self._counting:
+            self.ensure_room()
+            self._room -= 1
+        try:
+            if not self._places.acquire(timeout=WAIT):
+                raise Unavailable(*BUSY)
+            try:
+                yield
+            finally:
+                self._places.release()
+        finally:
+            with self._counting:
+                self._room += 1

@@ -101,6 +101,17 @@ class Throttles:
             raise self._refused(failures, retry_after, "login.password", actor=account, address=address)
         return charge
 
+    def check_login(self, address: str) -> None:
+        """Before anything is looked at where a password or code is going to be asked for.
+
+        Raises:
+            Throttled: the address has not one try left.
+        """
+        bucket = f"login:{network(address)}"
+        allowance = self.state.draw(bucket, 0, self._login, self.clock())
+        if not allowance.allowed:
+            raise self._refused(bucket, allowance.retry_after, "login.password", address=address)
+
     def failed_login(self, account: str) -> None:
         """Count a wrong password in the account's row of failures."""
         self.state.draw(f"failures:{_name(account)}", 1, FAILURES, self.clock())

@@ -1,6 +1,6 @@
 """A token's life: record, issue, find, list, revoke. Every kind of token, JWTs too, is kept under its SHA-256."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any
@@ -16,6 +16,7 @@ from auth_server.store.records import Client, Records, StoredToken, User
 from auth_server.store.state import Entry, Index, Keep, Kind, Page, State
 
 TOUCH = 60  # seconds; the last use is written at most once in that time
+MAX_USER_AGENT = 512  # characters
 
 
 @dataclass(slots=True)  # not frozen: that makes making one, on every request, five times as slow
@@ -32,6 +33,8 @@ class Token:
         kid: the key that signed it; empty unless it is a JWT.
         idle: seconds it lives without use; 0 for no limit.
         parent: key of the app password that a session was made with.
+        login_address, address: from where it was used first, and last.
+        login_at: when it was used first; 0 for never, or if that was when it was made.
         password_version: of the user when a session was made by password; 0 where that does not matter.
         user_version: the user's `token_version` when whoever asked was looked at, and so not later than a disable.
         client_version: the client's, likewise.
@@ -60,6 +63,7 @@ class Token:
     claims: tuple[str, ...] = ()
     parent: bytes | None = None
     login_address: str = ""
+    login_at: int = 0
     address: str = ""
     user_agent: str = ""
 
@@ -188,6 +192,22 @@ class Tokens:
 
     def living(self, token: Token, now: int) -> Living | None:
         """Return the token with its user and client if all of them still count."""
+        return self._judged(token, now, self._records.users.get, self._records.clients.get)
+
+    def counting(self, tokens: Sequence[Token], now: int) -> list[Living]:
+        """Return those of many tokens that count; their users and clients are read by two statements at most."""
+        users = self._records.users.many({token.subject for token in tokens if token.subject is not None})
+        clients = self._records.clients.many({token.client_id for token in tokens if token.client_id is not None})
+        judged = (self._judged(token, now, users.get, clients.get) for token in tokens)
+        return [living for living in judged if living is not None]
+
+    def _judged(
+        self,
+        token: Token,
+        now: int,
+        find_user: Callable[[str], User | None],
+        find_client: Callable[[str], Client | None],
+    ) -> Living | None:
         user = client = None
         if token.expires_at is not None and token.expires_at <= now:
             return None
@@ -196,13 +216,13 @@ class Tokens:
         if token.kid and not self._keyring.verifies(token.kid):
             return None
         if token.client_id is not None:
-            client = self._records.clients.get(token.client_id)
+            client = find_client(token.client_id)
             if client is None or not client.enabled or client.created_at > token.created_at:
                 return None
             if token.client_version != client.token_version:
                 return None
         if token.subject is not None:
-            user = self._records.users.get(token.subject)
+            user = find_user(token.subject)
             if user is None or not user.enabled or token.user_version != user.token_version:
                 return None
             if token.password_version and token.password_version != user.password_version:
@@ -210,16 +230,24 @@ class Tokens:
         return Living(token, user, client)
 
     # ---- use
-    def touch(self, token: Token, address: str) -> Token:
-        """Note that a token was used, at most once in 60 seconds; return it as it stands now."""
+    def touch(self, token: Token, address: str, user_agent: str = "") -> Token:
+        """Note that a token was used, at most once in 60 seconds; return it as it stands now.
+
+        Who uses a session that was made with an app password uses that (photoprism-contract section 11).
+        """
         now = self._clock()
         if now - token.last_active < TOUCH:
             return token
-        used = replace(token, last_active=now, address=address)
+        used = replace(token, last_active=now, address=address, user_agent=user_agent[:MAX_USER_AGENT])
+        if not token.login_address:
+            used = replace(used, login_address=address, login_at=now)
         if token.is_durable:
             self._records.tokens.change(_stored(token), _stored(used))
         else:
             self._state.swap(Kind.ACCESS_TOKEN, _entry(token), _entry(used), now)
+        parent = self._records.tokens.get(token.parent) if token.parent is not None else None
+        if parent is not None:
+            self.touch(unpack(parent), address, user_agent)
         return used
 
     def carry_over(self, token: Token, user: User) -> Token | None:
@@ -267,19 +295,8 @@ class Tokens:
             raise NotFound("no token has that ref id, session id or value; see: auth-server auth ls")
         return found[0]
 
-    def page(self, page: Page) -> Sequence[Token]:
-        """Return durable tokens and then the others, each newest first."""
-        now = self._clock()
-        durable = [unpack(stored) for stored in self._records.tokens.find(Page(page.limit + page.offset), now)]
-        shown = durable[page.offset : page.offset + page.limit]
-        rest = Page(page.limit - len(shown), max(0, page.offset - len(durable)))
-        if rest.limit > 0:
-            found = self._state.find(Kind.ACCESS_TOKEN, Index.ALL, "", rest, now)
-            shown += [unpack(entry) for entry in found]
-        return shown
-
     def each(self) -> Iterator[Living]:
-        """Yield every token that counts now, in the order of `page`; never all of them in memory."""
+        """Yield every token that counts now, durable ones and then the others; never all of them in memory."""
         now = self._clock()
         durable, others = self._records.tokens.each(now), self._state.each(Kind.ACCESS_TOKEN, now)
         for token in chain(map(unpack, durable), map(unpack, others)):

@@ -2,15 +2,13 @@
 
 import orjson
 
-from auth_server.domain import credentials, scopes
+from auth_server.domain import credentials
 from auth_server.domain.browsers import SignIn
 from auth_server.domain.keys import base64url
 from auth_server.protocol.authorization_request import CODE, ID_TOKEN, TOKEN, AuthorizationRequest
-from auth_server.protocol.feature import Authorization
+from auth_server.protocol.grants import implicit
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
-from auth_server.protocol.tokens import access_token, id_token
-from auth_server.protocol.tokens.id_token import Authentication
 from auth_server.store.records import User
 from auth_server.store.state import Entry, Kind
 
@@ -23,9 +21,9 @@ def grant(asked: AuthorizationRequest, sign_in: SignIn, server: Server) -> Respo
     if CODE in asked.response_type:
         members["code"] = new_code(asked, sign_in, user, server)
     if TOKEN in asked.response_type:
-        members |= _token(asked, user, members.get("code", ""), server)
+        members |= implicit.access_token_for(asked, user, members.get("code", ""), server)
     if ID_TOKEN in asked.response_type:
-        members["id_token"] = _id_token(asked, sign_in, user, members, server)
+        members["id_token"] = implicit.id_token_for(asked, sign_in, user, members, server)
     server.metrics.authorized(asked.client.first_party)
     return asked.redirect.answer(members, server)
 
@@ -54,53 +52,3 @@ def new_code(asked: AuthorizationRequest, sign_in: SignIn, user: User, server: S
     )
     server.state.put(Kind.CODE, entry, now)
     return code
-
-
-def _token(asked: AuthorizationRequest, user: User, code: str, server: Server) -> dict[str, str]:
-    """An access token that does not go through the token endpoint (RFC 6749 §4.2.2)."""
-    client = asked.client
-    ttl = client.access_token_ttl or server.settings.access_token_ttl
-    allowed = Authorization(
-        provider="client",
-        method="oauth2",
-        grant_type="implicit",
-        scope=scopes.normal(" ".join(scopes.words(asked.scope) - {"offline_access"})),
-        ttl=ttl,
-        client=client,
-        user=user,
-        client_name=client.client_name,
-        audience=client.audience,
-        form=client.token_format,
-        family=credentials.digest(code) if code else None,
-        password_version=user.password_version,
-        userinfo_claims=tuple(asked.claims.userinfo),
-    )
-    issued = access_token.issue(allowed, server)
-    return {
-        "access_token": issued.value,
-        "token_type": "Bearer",
-        "expires_in": str(ttl),
-        "scope": allowed.scope,
-    }
-
-
-def _id_token(asked: AuthorizationRequest, sign_in: SignIn, user: User, members: dict[str, str], server: Server) -> str:
-    authentication = Authentication(
-        uid=user.uid,
-        auth_time=sign_in.auth_time,
-        amr=sign_in.amr,
-        sid=sign_in.sid,
-        nonce=asked.nonce,
-        claims=asked.claims.id_token,
-    )
-    alone = asked.response_type == frozenset((ID_TOKEN,))  # no access token comes to fetch the claims with
-    return id_token.issue(
-        authentication,
-        user,
-        asked.client,
-        server,
-        scope=asked.scope if alone else "",
-        access_token=members.get("access_token", ""),
-        code=members.get("code", ""),
-        state=asked.redirect.state,
-    )

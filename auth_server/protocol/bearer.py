@@ -67,7 +67,8 @@ def find_value(value: str, request: Request, server: Server) -> Living:
         raise NotAuthenticated(LOGIN_NEEDED)
     request.actor = token.subject or token.client_id or token.ref_id
     if token.idle or token.is_app_password:
-        return replace(living, token=server.tokens.touch(token, request.address))
+        used = server.tokens.touch(token, request.address, request.header("USER_AGENT"))
+        return replace(living, token=used)
     return living
 
 

@@ -12,8 +12,8 @@ from auth_server.protocol.endpoints import (
 )
 from auth_server.protocol.extensions import client_assertion, pkce, response_modes
 from auth_server.protocol.feature import Feature
-from auth_server.protocol.grants import authorization_code, client_credentials, refresh_token
-from auth_server.protocol.photoprism import config, grants, password, session
+from auth_server.protocol.grants import authorization_code, client_credentials, implicit, refresh_token
+from auth_server.protocol.photoprism import config, grants, passcode, password, session
 from auth_server.protocol.tokens import access_token, claims, id_token
 
 FEATURES: tuple[Feature, ...] = (
@@ -27,6 +27,7 @@ FEATURES: tuple[Feature, ...] = (
     response_modes.FEATURE,
     pkce.FEATURE,
     authorization_code.FEATURE,
+    implicit.FEATURE,
     refresh_token.FEATURE,
     access_token.FEATURE,
     id_token.FEATURE,
@@ -35,6 +36,7 @@ FEATURES: tuple[Feature, ...] = (
     introspection.FEATURE,
     revocation.FEATURE,
     session.FEATURE,
+    passcode.FEATURE,
     password.FEATURE,
     grants.FEATURE,
     config.FEATURE,

@@ -7,5 +7,7 @@ CLIENT_ID, CLIENT_SECRET = "csm4k31vnt5p9e2a", "0aT7hGq2LrX9sVnB4kYpZ6mCw1eJdF8u
 SESSION_TOKEN = "4f1c0a9be27d5386a0d4c2f1b7e8935d60a1c8e2f4b7d913"  # jane's, after a login with her password
 CLIENT_TOKEN = "0b7e1d92c4f8563ad1e0b3c7f9a2864e5d0c1b8f7a6e3924"  # the client's, by client credentials
 APP_PASSWORD = "Ab3dEf-Gh1jKl-Mn0pQr-St9uVA"  # jane's, named Sync
+KEY, CODE = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "877905"  # of an authenticator app, and what it shows at MOMENT
+MOMENT = 1_800_000_000  # Unix seconds
 SESSION_ID = digest(SESSION_TOKEN).hex()
 REF_ID = ref_id(digest(APP_PASSWORD))

@@ -176,6 +176,7 @@ class Feature:
 
     Args:
         specs: the specifications it follows.
+        grant_types: that clients may register for and that never come to the token endpoint.
         response_types: that clients may register for.
         metadata: members of RFC 8414's document that it owns; lists of several features are united.
         openid_metadata: members of OpenID Connect Discovery's document alone.
@@ -187,6 +188,7 @@ class Feature:
     endpoints: tuple[Endpoint, ...] = ()
     grants: tuple[Grant, ...] = ()
     client_auth: tuple[ClientAuth, ...] = ()
+    grant_types: tuple[str, ...] = ()
     response_types: tuple[str, ...] = ()
     metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}
     openid_metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}

@@ -16,6 +16,7 @@ from auth_server.domain.refresh_tokens import RefreshTokens
 from auth_server.domain.sealing import Sealing
 from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
+from auth_server.domain.token_lists import TokenLists
 from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
 from auth_server.logs import AccessLog
@@ -40,6 +41,7 @@ class Server:
     state: State
     keyring: Keyring
     tokens: Tokens
+    token_lists: TokenLists
     users: Users
     clients: Clients
     passwords: Passwords

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from auth_server.errors import AuthServerError
-from auth_server.store import tables
+from auth_server.store import database_files, tables
 from auth_server.store.engine import is_missing, lock, reading, unhurried, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -77,6 +77,7 @@ def upgrade(engine: Engine, history: History) -> bool:
         return False
     from alembic import command
 
+    database_files.make(engine)
     with writing(engine) as connection, unhurried(connection):
         lock(connection, "migrations")
         command.upgrade(_config(connection, history), "head")

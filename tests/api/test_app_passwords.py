@@ -233,7 +233,7 @@ def test_without_scope_sessions_it_does_not_sign_in(here: Site, scope: str):
     for method in ("POST", "GET", "DELETE"):
         refused = here.http.open(SESSION, method=method, headers=bearer(app))
         assert (refused.status_code, refused.json) == (403, DENIED)
-    assert [token.is_app_password for token in here.server.tokens.page(PAGE)] == [True]
+    assert [living.token.is_app_password for living in here.server.token_lists.all()] == [True]
 
 
 def test_somebody_elses_does_not_sign_in(here: Site):

@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 import threading
+import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from argon2 import PasswordHasher
 from auth_server.domain import common_passwords
 from auth_server.domain.passwords import Passwords, check_new
 from auth_server.domain.users import Changes
-from auth_server.errors import InvalidInput, Refused
+from auth_server.errors import InvalidInput, Refused, Unavailable
 from tests import proves
 from tests.people import PASSWORD, join, login
 from tests.sites import site
@@ -30,13 +31,15 @@ class Slow(PasswordHasher):
         super().__init__(1, 8, 1)
         self.hashes = self.running = self.most = 0
         self.lock = threading.Lock()
+        self.go_on = threading.Event()
+        self.go_on.set()
 
     def hash(self, *arguments: Any, **more: Any) -> str:
         with self.lock:
             self.hashes += 1
             self.running += 1
             self.most = max(self.most, self.running)
-        threading.Event().wait(0.01)
+        self.go_on.wait(10)
         try:
             return super().hash(*arguments, **more)
         finally:
@@ -44,15 +47,38 @@ class Slow(PasswordHasher):
                 self.running -= 1
 
 
+def is_full(passwords: Passwords) -> bool:
+    """Tell whether one more would be refused."""
+    try:
+        passwords.ensure_room()
+    except Unavailable:
+        return True
+    return False
+
+
 @proves("S-139")
-@pytest.mark.parametrize(("threads", "places"), [(1, 1), (2, 1), (3, 1)])
-def test_half_of_the_threads_are_left_to_others(threads: int, places: int):
-    """However many cores there are."""
+@pytest.mark.parametrize(
+    ("threads", "processes", "places", "room"),
+    [(1, 1, 1, 1), (2, 1, 1, 1), (3, 1, 1, 2), (4, 64, 1, 3), (64, 64, 1, 63)],
+)
+def test_one_thread_is_left_to_others(threads: int, processes: int, places: int, room: int):
+    """Half of them hash at most, and no more than their share of the cores; whoever finds no room is told at once."""
     hasher = Slow()
-    passwords = Passwords(hasher, threads=threads)
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(passwords.hash, ["password"] * 8))
+    passwords = Passwords(hasher, threads=threads, processes=processes)
+    hasher.go_on.clear()
+    with ThreadPoolExecutor(room) as pool:
+        under_way = [pool.submit(passwords.hash, "password") for _ in range(room)]
+        deadline = time.monotonic() + 10
+        while not is_full(passwords):
+            assert time.monotonic() < deadline
+        for refused in (passwords.ensure_room, lambda: passwords.hash("password"), lambda: passwords.verify("x", "")):
+            with pytest.raises(Unavailable) as told:
+                refused()
+            assert told.value.retry_after == 5
+        hasher.go_on.set()
+        assert len({done.result() for done in under_way}) == room
     assert hasher.most == places
+    passwords.ensure_room()
 
 
 @proves("S-068")

@@ -46,11 +46,11 @@ def test_what_has_expired_counts_nowhere(here: Site, jane: User) -> None:
     tokens = here.server.tokens
     token = short_lived(here, jane)
     here.clock.advance(59)
-    assert [living.token for living in tokens.each()] == tokens.page(Page())
+    assert [living.token for living in tokens.each()] == [token]
     assert tokens.living(token, here.clock()) is not None
     here.clock.advance(1)
     assert tokens.living(token, here.clock()) is None
-    assert [*tokens.each(), *tokens.page(Page())] == []
+    assert list(tokens.each()) == []
     for name in (token.session_id, token.ref_id):
         with pytest.raises(NotFound):
             tokens.by_identifier(name)

@@ -19,6 +19,7 @@ from tests import proves
 from tests.servers.auth_server import free_port
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis
+from tests.stored import stored
 
 SERVERS = pytest.mark.parametrize("server", ["gunicorn", "granian"])
 PASSWORD = "Correct-horse-7-battery"
@@ -199,12 +200,12 @@ def test_a_wrong_encryption_key_stops_the_start(start: Starter, spoil: Callable[
     first = start()
     assert first.end() == 0
     spoil(first.home / "keys/kek")
-    before = (first.home / "records.db").read_bytes()
+    before = stored(first.home)
     done = first.run("serve")
     assert (done.returncode, done.stdout) == (1, "")
     assert why in done.stderr
     assert "Traceback" not in done.stderr
-    assert (first.home / "records.db").read_bytes() == before
+    assert stored(first.home) == before
 
 
 @SERVERS
@@ -249,6 +250,22 @@ def test_replicas_that_start_first_together_make_one_admin(
             assert one.end() == 0
             assert one.process.stdout is not None
             one.process.stdout.close()
+
+
+@proves("S-124")
+@pytest.mark.parametrize("flags", [(), ("--no-migrate",)], ids=str)
+def test_databases_that_others_can_read_are_closed(start: Starter, flags: tuple[str, ...]) -> None:
+    """As after files were copied by hand; the log says so."""
+    first = start()
+    assert first.end() == 0
+    files = [first.home / "records.db", first.home / "state.db"]
+    for path in files:
+        path.chmod(0o664)
+    first.home.chmod(0o755)
+    second = start(*flags)
+    assert [f"{stat.S_IMODE(path.stat().st_mode):o}" for path in (first.home, *files)] == ["700", "600", "600"]
+    assert second.end() == 0
+    assert f"{files[0]} could be read by others (mode 664); its mode is 600 now" in second.log.read_text()
 
 
 def test_a_store_without_schema_names_the_command(start: Starter, tmp_path: Path) -> None:

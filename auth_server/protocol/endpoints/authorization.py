@@ -1,7 +1,7 @@
 """The authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3): what a client asks of a person."""
 
 from auth_server.protocol import authorization_request, interaction
-from auth_server.protocol.authorization_request import PROMPTS, RESPONSE_TYPES, parse, refuse
+from auth_server.protocol.authorization_request import CODE, PROMPTS, RESPONSE_TYPES, parse, refuse
 from auth_server.protocol.errors import OAuthError
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response
@@ -83,7 +83,7 @@ FEATURE = Feature(
             ),
         ),
     ),
-    response_types=_NAMES,
+    response_types=(CODE,),
     metadata=_metadata,
     openid_metadata=lambda server: {
         "prompt_values_supported": list(PROMPTS),

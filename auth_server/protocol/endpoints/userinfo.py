@@ -1,6 +1,7 @@
 """UserInfo (OpenID Connect Core §5.3): what a person has let a client know of them."""
 
 from auth_server.domain import scopes
+from auth_server.domain.clients import MAC_ALGS
 from auth_server.domain.tokens import Living
 from auth_server.errors import NotAuthenticated
 from auth_server.protocol import bearer
@@ -71,7 +72,7 @@ _RESPONSES = {200: ("What the person has allowed.", _SCHEMA)}
 def _metadata(server: Server) -> dict[str, object]:
     return {
         "userinfo_endpoint": server.url("/api/v1/oauth/userinfo"),
-        "userinfo_signing_alg_values_supported": [*server.settings.signing_algs, *id_token.MAC_ALGS],
+        "userinfo_signing_alg_values_supported": [*server.settings.signing_algs, *MAC_ALGS],
     }
 
 

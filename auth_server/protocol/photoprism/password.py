@@ -12,7 +12,6 @@ from auth_server.errors import (
     InvalidInput,
     LoginFailed,
     PasscodeInvalid,
-    Throttled,
 )
 from auth_server.protocol import bearer
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
@@ -53,6 +52,7 @@ def change(request: Request, server: Server) -> Response:
     user = living.user
     if user is None or not living.is_person:  # S-077
         raise Forbidden(bearer.DENIED)
+    server.passwords.ensure_room()
     attempt = server.login.begin(user.name, request.address)
     if request.arguments["uid"] != user.uid:  # S-079
         raise Forbidden(bearer.DENIED)
@@ -81,7 +81,7 @@ def _change(user: User, form: Form, attempt: Attempt, server: Server) -> User:
         raise InvalidInput("old", "is not the password of this account") from None
     try:
         changed = _save(user, form, attempt.address, server)
-    except (PasscodeInvalid, Throttled):
+    except PasscodeInvalid:
         raise
     except AuthServerError:
         attempt.charge.give_back()

@@ -7,7 +7,7 @@ from typing import Any
 
 from auth_server.domain import credentials, roles
 from auth_server.domain.second_factor import clean_code
-from auth_server.domain.tokens import Living, Token
+from auth_server.domain.tokens import MAX_USER_AGENT, Living, Token
 from auth_server.domain.users import clean_name
 from auth_server.errors import Forbidden, InvalidInput, LoginFailed, NotAuthenticated, NotFound
 from auth_server.protocol import bearer, examples
@@ -23,7 +23,6 @@ from auth_server.store.state import Index, Keep
 
 BY_PASSWORD, BY_HEADER = 1, 10  # sessions that one app password keeps, by how they are made
 CODE_COST = 3  # tries that a login with a `code` takes
-MAX_USER_AGENT = 512
 _REF_ID = re.compile(r"[0-9A-Za-z]{10,14}", re.ASCII).fullmatch
 _MEMBERS = ("username", "password", "code", "token", "email")
 
@@ -157,7 +156,7 @@ def start_child(parent: Token, user: User, request: Request, server: Server, *, 
         password_version=0,
         parent=parent.key,
     )
-    server.tokens.touch(parent, request.address)
+    server.tokens.touch(parent, request.address, request.header("USER_AGENT"))
     server.tokens.issue(token, Keep(Index.FAMILY, keep))
     if not server.tokens.still_there(parent):
         server.tokens.revoke(token)

@@ -11,6 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, OctKey
 
 from auth_server.domain import credentials
+from auth_server.domain.clients import MAC_ALGS
 from auth_server.domain.keys import base64url
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Feature
@@ -21,7 +22,6 @@ from auth_server.store.records import Client, User
 
 DEFAULT_ALG = "RS256"  # OIDC Registration §2
 ACR_PASSWORD, ACR_SECOND_FACTOR = "1", "2"
-MAC_ALGS = ("HS256", "HS384", "HS512")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def issue(
         scope: whose claims stand in the token itself; only where no access token comes with it (OIDC Core §5.4).
         access_token, code, state: what comes with it, and is bound to it by a hash (OIDC Core §3.3.2.11).
     """
-    alg = algorithm(client)
+    alg = algorithm(client, server)
     now = server.clock()
     claims: dict[str, Any] = {
         **person.released(user, scope, authentication.claims, server),
@@ -84,9 +84,11 @@ def issue(
     return sign(claims, "JWT", client, server)
 
 
-def algorithm(client: Client) -> str:
-    """Return the algorithm that a client wants its ID tokens signed with."""
-    return str(client.metadata.get("id_token_signed_response_alg") or DEFAULT_ALG)
+def algorithm(client: Client, server: Server) -> str:
+    """Return the algorithm that a client's ID tokens are signed with: RS256 unless it, or the server, has another."""
+    possible = server.settings.signing_algs
+    default = DEFAULT_ALG if DEFAULT_ALG in possible else possible[0]
+    return str(client.metadata.get("id_token_signed_response_alg") or default)
 
 
 def sign(claims: Mapping[str, Any], typ: str, client: Client, server: Server, alg: str = "") -> str:
@@ -95,7 +97,7 @@ def sign(claims: Mapping[str, Any], typ: str, client: Client, server: Server, al
     Raises:
         InvalidRequest: it wants a MAC and has no secret that is kept for it.
     """
-    alg = alg or algorithm(client)
+    alg = alg or algorithm(client, server)
     if alg not in MAC_ALGS:
         return server.keyring.signing_key(alg).sign(typ, claims)
     secrets = server.clients.mac_secrets(client)
