@@ -27,6 +27,7 @@ class SignIn:
         sid: names this sign-in; clients get a value derived from it.
         auth_time: when the person last proved to be it (Unix seconds).
         amr: how, in the words of RFC 8176.
+        clients: those that were told of it, and may want to be told of its end.
     """
 
     uid: str
@@ -35,6 +36,7 @@ class SignIn:
     amr: tuple[str, ...]
     password_version: int
     user_version: int
+    clients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,26 @@ class Browsers:
         now = self._clock()
         before = self.find(cookie)
         others = before.sign_ins if before else ()
-        again = next((one.sid for one in others if one.uid == user.uid), None)
+        again = next((one for one in others if one.uid == user.uid), None)
         one = SignIn(
-            user.uid, again or self._random(16).hex(), now, tuple(amr), user.password_version, user.token_version
+            uid=user.uid,
+            sid=again.sid if again else self._random(16).hex(),
+            auth_time=now,
+            amr=tuple(amr),
+            password_version=user.password_version,
+            user_version=user.token_version,
+            clients=again.clients if again else (),
         )
         rest = [other for other in others if other.uid != user.uid]
         return self._renewed(before, (one, *rest[: MOST - 1]), now)
+
+    def tell(self, browser: Browser, sign_in: SignIn, client_id: str) -> None:
+        """Remember that a client is told of a sign-in; written once for each client."""
+        if client_id in sign_in.clients:
+            return
+        told = replace(sign_in, clients=(*sign_in.clients, client_id))
+        changed = replace(browser, sign_ins=tuple(told if one == sign_in else one for one in browser.sign_ins))
+        self._state.put(Kind.BROWSER, self._entry(changed), self._clock())
 
     def select(self, cookie: str, uid: str) -> tuple[str, Browser] | None:
         """Put an account first that is signed in here; None if it is not."""
@@ -165,5 +181,7 @@ class Browsers:
 
 def _unpack(entry: Entry) -> Browser:
     values = orjson.loads(entry.data)
-    sign_ins = tuple(SignIn(**{**one, "amr": tuple(one["amr"])}) for one in values["sign_ins"])
+    sign_ins = tuple(
+        SignIn(**{**one, "amr": tuple(one["amr"]), "clients": tuple(one["clients"])}) for one in values["sign_ins"]
+    )
     return Browser(entry.key, sign_ins, values["started_at"], values["last_active"])

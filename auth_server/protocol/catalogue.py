@@ -4,6 +4,7 @@ from auth_server.protocol import client_authentication
 from auth_server.protocol.endpoints import (
     authorization,
     discovery,
+    end_session,
     introspection,
     jwks,
     revocation,
@@ -33,6 +34,7 @@ FEATURES: tuple[Feature, ...] = (
     id_token.FEATURE,
     claims.FEATURE,
     userinfo.FEATURE,
+    end_session.FEATURE,
     introspection.FEATURE,
     revocation.FEATURE,
     session.FEATURE,

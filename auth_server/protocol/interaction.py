@@ -84,8 +84,8 @@ def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Resp
     """
     browser = browser_of(request, server)
     step, sign_in = next_step(asked, browser, Interaction("", ""), server)
-    if step is None and sign_in is not None:
-        return grant(asked, sign_in, server)
+    if step is None and browser is not None and sign_in is not None:
+        return _granted(asked, browser, sign_in, server)
     assert step is not None
     if "none" in asked.prompt:  # OIDC Core §3.1.2.6
         raise _WHERE_NONE_IS_ASKED[step]("The person must do something first")
@@ -125,10 +125,11 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
     redirect, asked = asked_by(waiting, server)
     waiting = replace(waiting, browser=_bound(cookie))
     try:
-        step, sign_in = next_step(asked, server.browsers.find(cookie), waiting, server)
-        if step is None and sign_in is not None:
+        browser = server.browsers.find(cookie)
+        step, sign_in = next_step(asked, browser, waiting, server)
+        if step is None and browser is not None and sign_in is not None:
             server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex())
-            answer = grant(asked, sign_in, server)
+            answer = _granted(asked, browser, sign_in, server)
             answer.headers += headers
             return answer
     except OAuthError as error:
@@ -138,6 +139,12 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
     assert step is not None
     _keep(waiting, server)
     return _lead_to(step, waiting, server, headers)
+
+
+def _granted(asked: AuthorizationRequest, browser: Browser, sign_in: SignIn, server: Server) -> Response:
+    """The answer; from now on the client hears of the end of this sign-in."""
+    server.browsers.tell(browser, sign_in, asked.client.client_id)
+    return grant(asked, sign_in, server)
 
 
 def asked_by(waiting: Interaction, server: Server) -> tuple[authorization_request.ProvenRedirect, AuthorizationRequest]:

@@ -1,5 +1,6 @@
 """ID tokens (OpenID Connect Core §2): who signed in, when and how, told to one client."""
 
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import new as new_hash
@@ -122,6 +123,18 @@ def subject_of_hint(token: str, client: Client, server: Server) -> str:
     if claims is None:
         raise InvalidRequest("id_token_hint is no ID token of this server for this client")
     return str(claims["sub"])
+
+
+def audience_of(token: str) -> str:
+    """Return the client that an ID token says it is for; nothing of that is believed yet. Empty if it says none."""
+    if not credentials.JWT(token):
+        return ""
+    try:
+        claims = orjson.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+        audience = claims.get("aud", "")
+    except (ValueError, AttributeError):
+        return ""
+    return audience if isinstance(audience, str) else ""
 
 
 def verified_hint(token: str, server: Server, client: Client) -> Mapping[str, Any] | None:
