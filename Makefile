@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench audit security settings-file common-passwords lock migration clean
+.PHONY: help run test lint format bench docs audit security settings-file common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ format: $(VENV)/development.stamp ## let ruff format and mend what it can
 
 bench: $(VENV)/development.stamp ## the benchmark; writes bench/results.md
 	@$(BIN)/python -m bench
+
+docs: $(VENV)/development.stamp ## the documentation site, into site/; asks nobody for anything
+	@$(BIN)/python -m tools.docs site
+	@echo "Open site/index.html in a browser."
 
 settings-file: $(VENV)/development.stamp ## write config/auth-server.toml from the settings' declarations
 	@$(BIN)/python tools/settings_file.py

@@ -86,7 +86,7 @@ class Stores:
         """
         try:
             self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if self.home.stat().st_mode & stat.S_ISVTX:  # /tmp: nobody else could use it any more
+            if self.home.stat().st_mode & stat.S_ISVTX and any(self.home.iterdir()):  # /tmp, not a new tmpfs
                 raise AuthServerError(f"HOME {self.home} is shared with others; set AUTH_SERVER_HOME to another folder")
             self.home.chmod(0o700)
         except OSError as error:

@@ -1,11 +1,9 @@
 """`auth-server auth`: sessions, app passwords and tokens."""
 
-import sys
-
 import click
 
-from auth_server.cli.context import CLI, secret
-from auth_server.cli.output import Columns, Record
+from auth_server.cli.context import CLI, answer, secret
+from auth_server.cli.output import NOT_ASSIGNED, Columns, Record, authentication
 from auth_server.cli.verbs import Ask, lists, makes, removes, shows
 from auth_server.domain import app_passwords, credentials, names, scopes
 from auth_server.domain.tokens import Living, Token, described
@@ -14,21 +12,11 @@ from auth_server.protocol.feature import Authorization
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import access_token
 
-PROVIDERS = {"local": "Local", "application": "Application", "client": "Client", "access_token": "Access Token"}
-METHODS = {"default": "", "session": " (Session)", "oauth2": " (OAuth2)", "2fa": " (2FA)"}
-
-
-def _authentication(row: Record) -> str:
-    """Provider and method as PhotoPrism names them: `Application (Session)`."""
-    provider, method = str(row["provider"]), str(row["method"])
-    return PROVIDERS.get(provider, provider.title()) + METHODS.get(method, f" ({method})")
-
-
 COLUMNS: Columns = {
     "Session ID": "id",
-    "User": "username",
-    "Authentication Method": _authentication,
-    "Client": "client_name",
+    "User": lambda row: row["username"] or NOT_ASSIGNED,
+    "Authentication Method": lambda row: authentication(row["provider"], row["method"]),
+    "Client": lambda row: row["client_name"] or NOT_ASSIGNED,
     "Scope": "scope",
     "Login IP": "login_ip",
     "Current IP": "client_ip",
@@ -68,8 +56,8 @@ def add(server: Server, username: str | None, name: str | None, scope: str | Non
       auth-server auth add --name Prometheus --scope metrics --expires -1
     """
     user = server.users.find(username) if username is not None else None
-    client_name = name or _asked("Client Name", names.pet_name(server.random))
-    asked = scope if scope is not None else _asked("Authorization Scope", "*")
+    client_name = name or answer("Client Name", names.pet_name(server.random))
+    asked = scope if scope is not None else answer("Authorization Scope", "*")
     authorization = Authorization(
         provider="application" if user else "access_token",
         method="default" if user else "oauth2",
@@ -93,11 +81,12 @@ def ls(server: Server, search: str) -> list[Record]:
     """List what lives, the most recently used first.
 
     SEARCH is a ref id, a session id, a token (- reads it from standard input), a uid, or the beginning of a name of
-    a user or client or of a provider.
+    a user or client or of a provider. `expired` finds nothing: what has expired is not kept.
 
     \b
-    Example:
+    Examples:
       auth-server auth ls jane
+      auth-server auth ls client --csv -n 500
     """
     wanted = secret(search, what="token") or ""
     found = [row for living in server.tokens.each() if _matches(row := described(living), wanted)]
@@ -153,16 +142,11 @@ def _named(server: Server, identifier: str) -> Token:
     return server.tokens.by_identifier(secret(identifier, what="token") or "")
 
 
-def _asked(what: str, default: str) -> str:
-    if not sys.stdin.isatty():
-        return default
-    answer: str = click.prompt(what, default=default, err=True)
-    return answer
-
-
 def _matches(row: Record, search: str) -> bool:
-    if not search or search == "all":
+    if search in ("", "all"):
         return True
+    if search == "expired":
+        return False
     if credentials.is_token(search):
         search = credentials.digest(search).hex()
     if search in (row["id"], row["session_id"], row["uid"]):

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from auth_server.cli.context import CLI, read_file, secret
-from auth_server.cli.output import Columns, Record
+from auth_server.cli.output import NOT_ASSIGNED, Columns, Record, authentication
 from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
 from auth_server.domain import client_metadata
 from auth_server.domain.clients import DEFAULT_TTL, described
@@ -31,14 +31,15 @@ def _lifetime(row: Record) -> str:
     minutes, seconds = divmod(row["access_token_ttl"] or DEFAULT_TTL, 60)
     hours, minutes = divmod(minutes, 60)
     number = row["token_limit"]
-    return f"{hours}h{minutes}m{seconds}s" + (f"; up to {number} tokens" if number > 0 else "")
+    limit = f"; up to {number} token{'s' if number > 1 else ''}" if number > 0 else ""
+    return f"{hours}h{minutes}m{seconds}s{limit}"
 
 
 COLUMNS: Columns = {
     "Client ID": "client_id",
     "Name": "client_name",
-    "Authentication Method": "token_endpoint_auth_method",
-    "User": lambda row: row["user"] or "n/a",
+    "Authentication Method": lambda row: authentication("client", "oauth2"),
+    "User": lambda row: row["user"] or NOT_ASSIGNED,
     "Role": "role",
     "Scope": "scope",
     "Enabled": "enabled",
@@ -84,7 +85,7 @@ def metadata_options(command: Any) -> Any:
         click.option("--grant-types", metavar="A,B", help="How it may get tokens."),
         click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", **uris, help="After logout; repeats."),
         click.option("--redirect-uri", "redirect_uris", **uris, help="Where people go after login; repeats."),
-        click.option("--generate-secret", is_flag=True, help="Make a new secret."),
+        click.option("--generate-secret", "--regenerate", is_flag=True, help="Make a new secret."),
         click.option("--secret", help="32 to 128 characters; - reads a line from standard input."),
         click.option("--name", "-n", "client_name", help="The name that people see."),
     ):
@@ -118,13 +119,15 @@ def add(server: Server, username: str | None, generate_secret: bool, **flags: An
 @click.argument("search", default="")
 @lists(COLUMNS)
 def ls(server: Server, search: str) -> list[Record]:
-    """List clients; SEARCH is the beginning of an id, a name or its user's name.
+    """List clients; SEARCH is the beginning of an id, a name or its user's name, a user's uid, or `all`.
 
     \b
-    Example:
+    Examples:
+      auth-server clients ls
       auth-server clients ls back --md
     """
-    return [_row(server, client) for client in server.clients.page(search, EVERYTHING)]
+    found = server.clients.page("" if search == "all" else search, EVERYTHING)
+    return [_row(server, client) for client in found]
 
 
 @clients.command()
@@ -183,6 +186,22 @@ def rm(server: Server, ask: Ask, client_id: str) -> int:
     ask(f"Remove the client {client.client_name} ({client_id}) and end its tokens?")
     server.clients.remove(client_id, CLI)
     return 1
+
+
+@clients.command()
+@removes
+def reset(server: Server, ask: Ask) -> int:
+    """Remove all clients; their tokens end at once. It asks first.
+
+    \b
+    Example:
+      auth-server clients reset --yes
+    """
+    ask("Remove ALL clients and end their tokens?")
+    found = server.clients.page("", EVERYTHING)
+    for client in found:
+        server.clients.remove(client.client_id, CLI)
+    return len(found)
 
 
 @clients.command("secret")

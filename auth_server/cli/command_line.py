@@ -19,19 +19,22 @@ WRONG_LINE, FAILED = 2, 1
 
 @dataclass(frozen=True)
 class Noun:
-    """Where a command stands: module `cli/<name>.py`, attribute `name`; and its line in the list of commands."""
+    """A command's line in the list; it stands in the module of *file* or else of its own name, under its name."""
 
     name: str
     summary: str
+    file: str = ""
 
 
 NOUNS: Mapping[str, Noun] = {
     noun.name: noun
     for noun in (
         Noun("serve", "Serve until Ctrl-C or SIGTERM."),
-        Noun("users", "Accounts of people: add, ls, show, mod, rm, passwd."),
-        Noun("clients", "Programs that get tokens: add, ls, show, mod, rm, secret."),
+        Noun("users", "Accounts of people: add, ls, show, mod, rm, passwd, reset."),
+        Noun("passwd", "Set a person's new password.", "users"),
+        Noun("clients", "Programs that get tokens: add, ls, show, mod, rm, secret, reset."),
         Noun("auth", "Sessions, app passwords and tokens: add, ls, show, rm, reset."),
+        Noun("audit", "What happened: logins, ls."),
         Noun("keys", "Signing keys: ls, rotate, rm, export, import."),
         Noun("db", "The store: upgrade, check, purge, backup, restore."),
         Noun("config", "The settings: show, check."),
@@ -51,7 +54,7 @@ class Nouns(click.Group):
         noun = NOUNS.get(ALIASES.get(cmd_name, cmd_name))
         if noun is None:
             return None
-        command: click.Command = getattr(import_module(f"auth_server.cli.{noun.name}"), noun.name)
+        command: click.Command = getattr(import_module(f"auth_server.cli.{noun.file or noun.name}"), noun.name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -67,6 +70,8 @@ class Nouns(click.Group):
             error.show()
             sys.exit(WRONG_LINE)
         except click.UsageError as error:
+            if isinstance(error, click.MissingParameter) and error.ctx:
+                click.echo(f"{error.ctx.get_help()}\n", err=True)
             sys.exit(_tell(_usage(error), WRONG_LINE))
         except click.exceptions.Abort:
             sys.exit(_tell("stopped", FAILED))
@@ -105,7 +110,7 @@ def _tell(sentence: str, code: int) -> int:
     return code
 
 
-@click.command(cls=Nouns)
+@click.command(cls=Nouns, context_settings={"help_option_names": ["--help", "-h"]})
 @click.version_option(__version__, message="auth-server %(version)s")
 def command_line() -> None:
     """A standalone OAuth 2.1 and OpenID Connect authorization server that also speaks PhotoPrism's session API.

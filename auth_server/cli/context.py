@@ -83,7 +83,7 @@ def secret(value: str | None, *, what: str, ask: bool = False) -> str | None:
     """Return a secret from the command line: `-` reads one line of standard input.
 
     Args:
-        ask: whether a missing one is asked for, twice, where there is a terminal.
+        ask: whether a missing one, a password, is asked for, twice, where there is a terminal.
     """
     if value == "-":
         line = sys.stdin.readline().rstrip("\r\n")
@@ -91,11 +91,17 @@ def secret(value: str | None, *, what: str, ask: bool = False) -> str | None:
             raise click.UsageError(f"there is no {what} on standard input")
         return line
     if value is None and ask and sys.stdin.isatty():
-        answer: str = click.prompt(
-            what.capitalize(), hide_input=True, confirmation_prompt=f"Retype {what.capitalize()}", err=True
-        )
-        return answer
+        typed: str = click.prompt(what.title(), hide_input=True, confirmation_prompt="Retype Password", err=True)
+        return typed
     return value
+
+
+def answer(what: str, default: str) -> str:
+    """Return what is typed where there is a terminal; elsewhere, or if nothing is, the default."""
+    if not sys.stdin.isatty():
+        return default
+    typed: str = click.prompt(what, default=default, show_default=bool(default), err=True)
+    return typed
 
 
 def read_file(path: Path, most: int = 1 << 20) -> bytes:

@@ -126,7 +126,8 @@ def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> N
     """Replace the records by those of a backup; the server must not run, and the key-encryption key must fit.
 
     All sessions and tokens end. What was taken away since the backup stays away as far as the present store tells:
-    revoked app passwords, removed signing keys, disabled accounts and clients. A removed account comes back.
+    revoked app passwords, removed signing keys, disabled accounts and clients, logins without the second factor that an
+    account has now. A removed account comes back.
 
     \b
     Example:
@@ -204,6 +205,9 @@ def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords
         now = present.records.users.get(user.uid)
         if now is not None and user.enabled and not now.enabled:
             backup.users.change(user.uid, Changes(enabled=False), keep_admin=False)
+        factor = present.records.passcodes.get(user.uid, active=True)
+        if factor is not None:  # the password alone is not enough any more, and codes that were used stay used
+            backup.second_factor.adopt(factor)
     for client in backup.clients.page("", EVERYTHING):
         today = present.records.clients.get(client.client_id)
         if today is not None and client.enabled and not today.enabled:

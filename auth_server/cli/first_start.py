@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from auth_server.domain import credentials, roles
+from auth_server.domain import credentials
 from auth_server.domain.audit import Actor
 from auth_server.domain.clients import NewClient
 from auth_server.domain.users import Changes
@@ -56,11 +56,9 @@ def _admin(server: Server) -> Made:
     settings = server.settings
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or credentials.new_password(server.random)
-    changes = Changes(role=roles.ADMIN, display_name="Admin")
+    changes = Changes(super_admin=True, display_name="Admin")
     try:
-        admin = server.users.add(
-            settings.admin_user, password, changes, super_admin=True, must_change=given is None, by=FIRST_START
-        )
+        admin = server.users.add(settings.admin_user, password, changes, must_change=given is None, by=FIRST_START)
     except Refused as error:
         raise Refused("ADMIN_PASSWORD", error.reason) from None
     return Made(admin.name, None if given else password)

@@ -17,6 +17,9 @@ Columns = Mapping[str, str | Callable[[Record], Any]]
 """Heads of columns, and what stands below: a member of the record, or what a function makes of the record."""
 
 NOT_ASSIGNED = "n/a"
+NOT_ASSIGNED = "n/a"
+PROVIDERS = {"local": "Local", "application": "Application", "client": "Client", "access_token": "Access Token"}
+METHODS = {"default": "", "session": " (Session)", "oauth2": " (OAuth2)", "2fa": " (2FA)"}
 WIDTH = 30  # characters after which a cell is wrapped
 LIMIT = 100
 
@@ -106,6 +109,16 @@ def list_options(command: Command) -> Command:
     """The options of `show`, and `--limit`."""
     limit = click.option("--limit", "-n", type=click.IntRange(1), default=LIMIT, show_default=True, help="Most rows.")
     return limit(show_options(command))
+
+
+def authentication(provider: str, method: str) -> str:
+    """Provider and method as PhotoPrism names them: `Application (Session)`."""
+    return PROVIDERS.get(provider, provider.title()) + METHODS.get(method, f" ({method})")
+
+
+def switched(on: bool) -> str:
+    """What can be switched off, as PhotoPrism names it."""
+    return "Enabled" if on else "Disabled"
 
 
 def _form_options(command: Command, *options: tuple[str, ...]) -> Command:

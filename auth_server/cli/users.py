@@ -1,29 +1,30 @@
 """`auth-server users`: accounts of people."""
 
 import json
-from dataclasses import replace
+import sys
 from typing import Any
 
 import click
 
-from auth_server.cli.context import CLI, secret
-from auth_server.cli.output import Columns, Record
-from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
+from auth_server.cli.context import CLI, answer, opened, secret
+from auth_server.cli.output import Columns, Output, Record, authentication, list_options, switched
+from auth_server.cli.verbs import EVERYTHING, Ask, makes, removes, shows
 from auth_server.domain import credentials, roles
 from auth_server.domain.users import Changes, described
-from auth_server.errors import Conflict, InvalidInput
+from auth_server.errors import InvalidInput, NotFound
 from auth_server.protocol.server import Server
 
 COLUMNS: Columns = {
     "UID": "uid",
     "Username": "name",
-    "Role": "role",
-    "Email": "email",
+    "Role": lambda row: row["role"].title(),
+    "Authentication": lambda row: authentication("local", row["auth_method"]),
     "Super Admin": "super_admin",
-    "Web Login": "enabled",
-    "Last Login": "login_at",
-    "Created At": "created_at",
+    "Web Login": lambda row: switched(row["enabled"]),
+    "WebDAV": lambda row: switched(roles.allows(row["role"], "webdav", ("access_own",))),
 }
+LOGIN: Columns = {"Last Login": "login_at"}
+CREATED: Columns = {"Created At": "created_at"}
 PASSWORD = {"password": {"Username": "name", "Password": "password"}}
 
 
@@ -41,7 +42,13 @@ def users() -> None:
 def account_options(command: Any) -> Any:
     """The flags that `add` and `mod` share."""
     for option in (
+        click.option(
+            "--disable/--enable", "--no-login", "-l", "disabled", default=None, help="Whether the person may sign in."
+        ),
         click.option("--claim", "claims", multiple=True, metavar="NAME=VALUE", help="A claim of one's own; repeats."),
+        click.option(
+            "--superadmin/--no-superadmin", "-s", "super_admin", default=None, help="Admin, and shown as the first."
+        ),
         click.option("--role", "-r", type=click.Choice(roles.USER_ROLES), help="What the person may do."),
         click.option("--display-name", "--name", "-n", help="The name that others see."),
         click.option("--email-verified", is_flag=True, default=None, help="The address is known to be theirs."),
@@ -53,33 +60,46 @@ def account_options(command: Any) -> Any:
 
 
 @users.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @account_options
 @makes(COLUMNS, PASSWORD)
-def add(server: Server, name: str, password: str | None, **flags: Any) -> Record:
-    """Make an account. Without --password it asks on a terminal, else it makes one and shows it once.
+def add(server: Server, name: str | None, password: str | None, email: str | None, **flags: Any) -> Record:
+    """Make an account. At a terminal it asks for what is missing of name, address and password.
+
+    Elsewhere NAME is needed, and without --password one is made and shown once.
 
     \b
     Examples:
       auth-server users add jane --email jane@example.org --role user
       auth-server users add bob --password - < password.txt
     """
+    asks = sys.stdin.isatty() and (name is None or password is None)
+    if name is None and not asks:
+        raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'NAME'", param_type="argument")
+    name = server.users.check_name(name or click.prompt("Username", err=True))
+    if asks and email is None:
+        email = answer("Email", "")
     text, made = _new_password(server, password, "password")
-    user = server.users.add(name, text, _changes(flags), must_change=bool(made), by=CLI)
+    user = server.users.add(name, text, _changes(email=email, **flags), must_change=bool(made), by=CLI)
     return {**described(user), **made}
 
 
 @users.command()
 @click.argument("search", default="")
-@lists(COLUMNS)
-def ls(server: Server, search: str) -> list[Record]:
+@click.option("--login", "-l", is_flag=True, help="Show when they signed in last.")
+@click.option("--created", "-a", is_flag=True, help="Show when they were made.")
+@list_options
+def ls(search: str, login: bool, created: bool, output: Output) -> None:
     """List accounts; SEARCH is the beginning of a name, uid or email address.
 
     \b
-    Example:
+    Examples:
+      auth-server users ls --login
       auth-server users ls ja --csv
     """
-    return [described(user) for user in server.users.page(search, EVERYTHING)]
+    with opened() as server:
+        rows = [described(user) for user in server.users.page(search, EVERYTHING)]
+    output.records(rows, {**COLUMNS, **(LOGIN if login else {}), **(CREATED if created else {})})
 
 
 @users.command()
@@ -98,12 +118,9 @@ def show(server: Server, name: str) -> Record:
 @users.command()
 @click.argument("name")
 @account_options
-@click.option("--disable/--enable", "disabled", default=None, help="Whether the person may sign in.")
-@click.option("--reset-mfa", is_flag=True, help="Take the second factors away.")
+@click.option("--reset-mfa", "--disable-2fa", is_flag=True, help="Take the second factor away.")
 @makes(COLUMNS, {})
-def mod(
-    server: Server, name: str, password: str | None, disabled: bool | None, reset_mfa: bool, **flags: Any
-) -> Record:
+def mod(server: Server, name: str, password: str | None, reset_mfa: bool, **flags: Any) -> Record:
     """Change an account; only what is given changes. --claim replaces all claims, --claim "" takes them away.
 
     What takes rights away ends the person's sessions at once.
@@ -114,11 +131,15 @@ def mod(
       auth-server users mod jane --disable
     """
     user = server.users.find(name)
+    keys = server.records.passcodes
+    if reset_mfa and not any(keys.get(user.uid, active=active) for active in (True, False)):
+        raise NotFound(f"{user.name} has no second factor; leave --reset-mfa out")
+    changes = _changes(password=secret(password, what="password"), **flags)
+    if changes != Changes():
+        server.users.change(user.uid, changes, CLI)
     if reset_mfa:
-        raise Conflict(f"{user.name} has no second factor; leave --reset-mfa out")
-    enabled = None if disabled is None else not disabled
-    changes = replace(_changes(flags), enabled=enabled, password=secret(password, what="password"))
-    return described(server.users.change(user.uid, changes, CLI))
+        server.second_factor.reset(user.uid, CLI)
+    return described(server.users.find(user.uid))
 
 
 @users.command()
@@ -135,6 +156,24 @@ def rm(server: Server, ask: Ask, name: str) -> int:
     ask(f"Remove the account {user.name} ({user.uid}) with all it holds?")
     server.users.remove(user.uid, CLI)
     return 1
+
+
+@users.command()
+@removes
+def reset(server: Server, ask: Ask) -> int:
+    """Remove all accounts, the last admin too, with what they hold; other clients stay. It asks first.
+
+    The next start of the server makes a first admin again.
+
+    \b
+    Example:
+      auth-server users reset --yes
+    """
+    ask("Remove ALL accounts, with their second factors, sessions, app passwords and clients?")
+    found = server.users.page("", EVERYTHING)
+    for user in found:
+        server.users.remove(user.uid, CLI, keep_admin=False)
+    return len(found)
 
 
 @users.command()
@@ -164,9 +203,9 @@ def _new_password(server: Server, given: str | None, what: str) -> tuple[str, di
     return made, {"password": made}
 
 
-def _changes(flags: dict[str, Any]) -> Changes:
-    given = flags.pop("claims")
-    return Changes(**flags, claims=_claims(given) if given else None)
+def _changes(claims: tuple[str, ...], disabled: bool | None, **flags: Any) -> Changes:
+    enabled = None if disabled is None else not disabled
+    return Changes(**flags, enabled=enabled, claims=_claims(claims) if claims else None)
 
 
 def _claims(given: tuple[str, ...]) -> dict[str, Any]:

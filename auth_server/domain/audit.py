@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from auth_server.clock import Clock
+from auth_server.clock import Clock, rfc3339
 from auth_server.store.records import AuditEvent, Records
 
 MAX_TEXT = 255
@@ -84,3 +84,16 @@ class Audit:
 def _storable(text: str) -> str:
     """Return what somebody sent as every database takes it: no NUL, no lone surrogate, and not too long."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:MAX_TEXT])
+
+
+def described(event: AuditEvent) -> dict[str, Any]:
+    """Return an event as it is shown."""
+    return {
+        "at": rfc3339(event.at),
+        "event": event.event,
+        "outcome": event.outcome,
+        "actor": event.actor or None,
+        "client_id": event.client_id or None,
+        "address": event.address or None,
+        "details": dict(event.details),
+    }

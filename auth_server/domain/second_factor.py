@@ -168,13 +168,7 @@ class SecondFactor:
             Conflict: no key waits, or it is not confirmed.
         """
         passcode, now = self._records.passcodes.get(user.uid, active=False), self._clock()
-
-        def apply(current: User) -> User:
-            return replace(
-                current, auth_method="2fa", password_version=current.password_version + 1, updated_at=self._clock()
-            )
-
-        changed = self._records.passcodes.activate(passcode, now, apply) if passcode else None
+        changed = self._records.passcodes.activate(passcode, now, self._with) if passcode else None
         if passcode is None or changed is None:
             raise Conflict("there is no confirmed key that waits to be activated")
         self._tokens.carry_over(session, changed)
@@ -197,10 +191,19 @@ class SecondFactor:
         """
         self._remove(uid, "passcode.reset", by)
 
+    def adopt(self, passcode: Passcode) -> None:
+        """Put the key in force that another store of this server has in force, with what it knows of used codes."""
+        waiting = replace(passcode, active=False)
+        self._records.passcodes.put(waiting)
+        self._records.passcodes.activate(waiting, passcode.activated_at or self._clock(), self._with)
+
     def _remove(self, uid: str, event: str, by: Actor) -> None:
         if self._records.passcodes.remove(uid, self._without) is None:
             raise NotFound("the account has no second factor")
         self._audit.change(event, by, uid=uid)
+
+    def _with(self, user: User) -> User:
+        return replace(user, auth_method="2fa", password_version=user.password_version + 1, updated_at=self._clock())
 
     def _without(self, user: User) -> User:
         return replace(user, auth_method="default", updated_at=self._clock())

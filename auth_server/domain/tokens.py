@@ -318,6 +318,13 @@ class Tokens:
         details = {"uid": token.subject, "ref_id": token.ref_id, "why": why}
         self._audit.change("token.revoke", by, client_id=token.client_id or "", **details)
 
+    def revoke_app_passwords(self, uid: str, by: Actor) -> None:
+        """End all app passwords of a person, with the sessions made with them."""
+        for stored in self._records.tokens.each(self._clock(), subject=uid):
+            token = unpack(stored)
+            if token.is_app_password:
+                self.revoke(token, by, why="password")
+
     def revoke_user(self, uid: str) -> None:
         """End everything that a user holds."""
         self._records.tokens.remove(subject=uid)

@@ -62,6 +62,7 @@ class Changes:
     email_verified: bool | None = None
     display_name: str | None = None
     role: str | None = None
+    super_admin: bool | None = None  # PhotoPrism's word for an admin whom it shows as first; makes an admin of anybody
     claims: Mapping[str, Any] | None = None
     enabled: bool | None = None
     password: str | None = None
@@ -94,7 +95,6 @@ class Users:
         password: str,
         changes: Changes,
         *,
-        super_admin: bool = False,
         must_change: bool = False,
         by: Actor = SERVER,
     ) -> User:
@@ -109,7 +109,7 @@ class Users:
             InvalidInput: a value has not the right form.
             Conflict: the name is taken by a user or a client.
         """
-        cleaned = self._check_name(name)
+        cleaned = self.check_name(name)
         now = self._clock()
         user = User(
             uid=credentials.new_uid(self._random, "u", now),
@@ -117,7 +117,6 @@ class Users:
             role=roles.USER,
             created_at=now,
             updated_at=now,
-            super_admin=super_admin,
             must_change_password=must_change,
         )
         user = self._changed(user, changes)
@@ -172,7 +171,8 @@ class Users:
                     changed, password_hash=hashed, must_change_password=bool(changes.must_change_password)
                 )
             disabled = user.enabled and not changed.enabled  # for good: not alive again when it is enabled again
-            if hashed or disabled or changed.role != user.role:
+            rights = (changed.role, changed.super_admin) != (user.role, user.super_admin)
+            if hashed or disabled or rights:
                 changed = replace(changed, password_version=user.password_version + 1)
             return replace(changed, token_version=user.token_version + disabled, updated_at=self._clock())
 
@@ -196,8 +196,11 @@ class Users:
         """Change what no rule guards: a better hash."""
         return self._records.users.change(uid, function)
 
-    def remove(self, uid: str, by: Actor = SERVER) -> None:
+    def remove(self, uid: str, by: Actor = SERVER, *, keep_admin: bool = True) -> None:
         """Remove an account with all it holds; the name may be given again, to another uid (S-130).
+
+        Args:
+            keep_admin: whether the last admin who can sign in stays; without any, the next start makes a first one.
 
         Raises:
             NotFound: there is none.
@@ -205,7 +208,7 @@ class Users:
         """
         user = self._records.users.get(uid)
         with _explained():
-            removed = self._records.users.remove(uid, keep_one=roles.ADMIN)
+            removed = self._records.users.remove(uid, keep_one=roles.ADMIN if keep_admin else "")
         if user is None or not removed:
             raise NotFound(f"there is no user {uid!r}")
         self._tokens.revoke_user(uid)
@@ -219,7 +222,13 @@ class Users:
         """Tell whether there is an account at all."""
         return bool(self._records.users.page("", Page(1)))
 
-    def _check_name(self, name: str) -> str:
+    def check_name(self, name: str) -> str:
+        """Return the name of a new account as it will be kept; `add` sees to it itself.
+
+        Raises:
+            InvalidInput: it cannot be one.
+            Conflict: it is taken by a user.
+        """
         cleaned = clean_name(name)
         if not cleaned or len(cleaned.encode("utf-8", "replace")) > MAX_NAME or not cleaned.isprintable():
             raise InvalidInput("name", f"must have 1 to {MAX_NAME} printable characters")
@@ -251,6 +260,12 @@ class Users:
             if changes.role not in roles.USER_ROLES:
                 raise InvalidInput("role", f"{changes.role} is not one of {', '.join(roles.USER_ROLES)}")
             user = replace(user, role=changes.role)
+        if changes.super_admin:
+            if changes.role not in (None, roles.ADMIN):
+                raise InvalidInput("superadmin", f"is not for role {changes.role}; leave one of the two out")
+            user = replace(user, role=roles.ADMIN, super_admin=True)
+        elif changes.super_admin is False or user.role != roles.ADMIN:
+            user = replace(user, super_admin=False)
         if changes.claims is not None:
             for name in changes.claims:
                 if name in _REGISTERED_CLAIMS:
@@ -271,6 +286,7 @@ def described(user: User) -> dict[str, Any]:
         "display_name": user.display_name or None,
         "role": user.role,
         "super_admin": user.super_admin,
+        "auth_method": user.auth_method,
         "enabled": user.enabled,
         "claims": dict(user.claims),
         "must_change_password": user.must_change_password,

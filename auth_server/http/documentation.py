@@ -1,19 +1,21 @@
 """The OpenAPI document, and Swagger UI to read and try it; nothing is loaded from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import orjson
 
 from auth_server.errors import NotFound
-from auth_server.http.openapi.document import document
+from auth_server.http.openapi.document import TITLE, VERSION, document
+from auth_server.protocol.description import Answer, Example, Parameter
 from auth_server.protocol.endpoints.discovery import cached
-from auth_server.protocol.feature import Endpoint, Operation, Respond, Surface
+from auth_server.protocol.feature import Endpoint, Operation, Respond, Responses, Surface
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 
 MAX_AGE = 300  # seconds
 UNCHANGED = "The caller's copy is good."
+_MOVED = Answer("It is in `docs/`.", headers={"Location": {"type": "string", "format": "uri-reference"}})
 PAGES = "/api/v1/docs"
 OWN, SWAGGER = "auth_server/static/documentation", "flask_swagger_ui/dist"
 # The only files that there are: name to folder and Content-Type.
@@ -42,7 +44,7 @@ class Documentation:
         self.endpoints = (
             _document("/api/v1/openapi.json", self.respond, "This document"),
             _document("/api/v1/swagger.json", self.respond, "This document, where PhotoPrism has it"),
-            _page(PAGES, Operation("GET", redirect, "To the documentation", responses={308: "It is in `docs/`."})),
+            _page(PAGES, Operation("GET", redirect, "To the documentation", responses={308: _MOVED})),
             _page(
                 f"{PAGES}/",
                 Operation(
@@ -54,6 +56,7 @@ class Documentation:
                 Operation(
                     "GET", file, "Files of that page", responses={200: "A file.", 304: UNCHANGED}, produces="*/*"
                 ),
+                {"file": Parameter("Its name.", {"type": "string", "enum": list(FILES)})},
             ),
         )
         self._described = (*described, *self.endpoints)
@@ -96,10 +99,31 @@ def _read(request: Request, folder: str, name: str, kind: str) -> Response:
 
 
 def _document(path: str, respond: Respond, summary: str) -> Endpoint:
-    schema = {"type": "object", "required": ["openapi"], "properties": {"openapi": {"type": "string"}}}
-    operation = Operation("GET", respond, summary, responses={200: ("OpenAPI 3.1.", schema), 304: UNCHANGED})
+    schema = {
+        "title": "OpenApi",
+        "type": "object",
+        "required": ["openapi", "info", "paths"],
+        "properties": {
+            "openapi": {"type": "string"},
+            "info": {"type": "object"},
+            "paths": {"type": "object"},
+            "components": {"type": "object"},
+        },
+        "additionalProperties": True,
+    }
+    abridged = Example("Abridged", response={"openapi": VERSION, "info": {"title": TITLE}, "paths": {}})
+    responses: Responses = {200: ("OpenAPI 3.1.", schema), 304: UNCHANGED}
+    operation = Operation("GET", respond, summary, responses=responses, examples={"abridged": abridged})
     return Endpoint(path, Surface.PHOTOPRISM, (operation,), "Documentation", cacheable=True)
 
 
-def _page(path: str, operation: Operation) -> Endpoint:
-    return Endpoint(path, Surface.PHOTOPRISM, (operation,), "Documentation", cacheable=True, policy=POLICY)
+def _page(path: str, operation: Operation, arguments: Mapping[str, Parameter] | None = None) -> Endpoint:
+    return Endpoint(
+        path,
+        Surface.PHOTOPRISM,
+        (operation,),
+        "Documentation",
+        cacheable=True,
+        policy=POLICY,
+        arguments=arguments or {},
+    )

@@ -44,10 +44,12 @@ class Exchange:
         except Exception as error:  # nothing is swallowed: `_failed` answers, and logs what is a bug
             response = self._failed(error, endpoint)
         extra: Headers = ()
+        if operation.deprecated is not None:
+            extra = headers.deprecation(operation.deprecated, server.issuer)
         if endpoint.cors is Cors.CLIENTS:
             asked = request or Request(environ, environ["REQUEST_METHOD"], endpoint.path, "")
             try:
-                extra = headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
+                extra += headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
             except Unavailable as error:  # nobody knows whose page asks
                 response = self._failed(error, endpoint)
         return self.finish(environ, endpoint, response, started, request, extra)

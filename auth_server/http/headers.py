@@ -1,6 +1,11 @@
 """Headers on every answer: security, caching, CORS."""
 
+from datetime import UTC, date, datetime, time
+from email.utils import formatdate
+from functools import cache
+
 from auth_server.domain.clients import Clients
+from auth_server.protocol.description import Deprecated
 from auth_server.protocol.feature import Cors, Endpoint
 from auth_server.protocol.messages import Headers, Request, Response
 
@@ -13,7 +18,8 @@ SECURITY: Headers = (
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 NO_STORE: Headers = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 HSTS: Headers = (("Strict-Transport-Security", "max-age=31536000"),)
-EXPOSED = "ETag, Retry-After, WWW-Authenticate"
+EXPOSED = "Deprecation, ETag, Link, Retry-After, Sunset, WWW-Authenticate"
+ALLOWED = "Authorization, Content-Type, If-None-Match, X-Auth-Token, X-Session-ID"
 
 
 def common(issuer: str, endpoint: Endpoint | None) -> Headers:
@@ -25,6 +31,23 @@ def common(issuer: str, endpoint: Endpoint | None) -> Headers:
     if endpoint is not None and endpoint.cors is Cors.ANY:
         headers += (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", EXPOSED))
     return headers
+
+
+@cache
+def deprecation(deprecated: Deprecated, issuer: str) -> Headers:
+    """Return what every answer of a deprecated operation says: since when, until when, and where to read more."""
+    link = issuer + deprecated.link if deprecated.link.startswith("/") else deprecated.link
+    # RFC 9745 §2.1: a date of structured fields (RFC 9651 §3.3.7)
+    headers: Headers = (("Deprecation", f"@{_midnight(deprecated.since)}"),)
+    links = f'<{link}>; rel="deprecation"; type="text/html"'
+    if deprecated.sunset is not None:
+        headers += (("Sunset", formatdate(_midnight(deprecated.sunset), usegmt=True)),)  # RFC 8594 §3
+        links += f', <{link}>; rel="sunset"; type="text/html"'
+    return (*headers, ("Link", links))
+
+
+def _midnight(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp())
 
 
 def cors(request: Request, endpoint: Endpoint, clients: Clients, extra: list[str]) -> Headers:
@@ -50,7 +73,7 @@ def preflight(request: Request, endpoint: Endpoint, clients: Clients, extra: lis
     if endpoint.cors is Cors.ANY or len(allowed) > 1:
         headers += (
             ("Access-Control-Allow-Methods", methods),
-            ("Access-Control-Allow-Headers", "Authorization, X-Auth-Token, Content-Type, If-None-Match"),
+            ("Access-Control-Allow-Headers", ALLOWED),
             ("Access-Control-Max-Age", "3600"),
         )
     return Response(204, b"", headers)

@@ -3,7 +3,8 @@
 from auth_server.errors import Unavailable
 from auth_server.http.peer import is_forwarded
 from auth_server.protocol import bearer
-from auth_server.protocol.feature import Endpoint, Operation, Surface
+from auth_server.protocol.description import Answer, Example, Schema
+from auth_server.protocol.feature import Endpoint, Operation, Responses, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
 from auth_server.settings_values import is_loopback
@@ -41,9 +42,16 @@ def metrics(request: Request, server: Server) -> Response:
     return metrics_for_token(request, server)
 
 
-_OK = {"type": "object", "properties": {"status": {"type": "string"}}}
-_TEXT = {200: "Prometheus' text format."}
-_HEALTH = {200: ("Yes.", _OK), 503: ("No.", _OK)}
+_OK: Schema = {
+    "title": "Health",
+    "type": "object",
+    "required": ["status"],
+    "properties": {"status": {"type": "string", "enum": ["ok", "unavailable"]}},
+}
+_TEXT: Responses = {200: "Prometheus' text format."}
+_HEALTH: Responses = {200: ("Yes.", _OK), 503: Answer("No.", _OK, example={"status": "unavailable"})}
+_YES = {"yes": Example("Yes", response={"status": "ok"})}
+_SOME = "# TYPE auth_server_requests_total counter\n"
 
 
 def _endpoint(path: str, operation: Operation, surface: Surface = Surface.PHOTOPRISM) -> Endpoint:
@@ -51,8 +59,8 @@ def _endpoint(path: str, operation: Operation, surface: Surface = Surface.PHOTOP
 
 
 ENDPOINTS = (
-    _endpoint("/livez", Operation("GET", livez, "Does the process answer?", responses=_HEALTH)),
-    _endpoint("/readyz", Operation("GET", readyz, "Do the stores answer?", responses=_HEALTH)),
+    _endpoint("/livez", Operation("GET", livez, "Does the process answer?", responses=_HEALTH, examples=_YES)),
+    _endpoint("/readyz", Operation("GET", readyz, "Do the stores answer?", responses=_HEALTH, examples=_YES)),
     _endpoint(
         "/metrics",
         Operation(
@@ -62,7 +70,9 @@ ENDPOINTS = (
             "Programs on the server's own machine need no token.",
             responses=_TEXT,
             security=("bearer", "optional"),
+            scope="metrics",
             produces="text/plain",
+            examples={"beginning": Example("The beginning", response=_SOME)},
         ),
     ),
     _endpoint(
@@ -73,7 +83,9 @@ ENDPOINTS = (
             "Metrics for Prometheus",
             responses=_TEXT,
             security=("bearer",),
+            scope="metrics",
             produces="text/plain",
+            examples={"beginning": Example("The beginning", response=_SOME)},
         ),
     ),
 )

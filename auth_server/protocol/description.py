@@ -37,11 +37,13 @@ class Answer:
     Args:
         schema: of the body; None for an error in the form of its surface, or for no body.
         headers: those beside the ones that every answer has: name to schema with a description.
+        example: of the body, where no Example of the operation leads to it.
     """
 
     description: str
     schema: Schema | None = None
     headers: Mapping[str, Schema] = field(default_factory=dict)
+    example: Any = None
 
 
 @dataclass(frozen=True)

@@ -293,6 +293,7 @@ class Audit(Protocol):
         """Add an event of every day: cheaper, for power loss may take those of the last second."""
 
     def page(self, page: Page) -> Sequence[AuditEvent]: ...
+    def each(self, *, batch: int = BATCH) -> Iterator[AuditEvent]: ...  # as State.each
 
 
 class Leases(Protocol):

@@ -1,6 +1,6 @@
 """Durable records on SQLAlchemy Core: SQLite, PostgreSQL, MariaDB."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
 from auth_server.store.sql_passcodes import SqlPasscodes
 from auth_server.store.sql_tokens import SqlStoredTokens
 from auth_server.store.sqlite_shortcuts import SqliteShortcuts
-from auth_server.store.state import Page
+from auth_server.store.state import BATCH, Page
 
 R = TypeVar("R", User, Client)
 
@@ -323,6 +323,17 @@ class SqlAudit:
         query = select(self.table).order_by(self.table.c.number.desc()).limit(page.limit).offset(page.offset)
         with reading(self._engine) as connection:
             return [AuditEvent(**row._mapping) for row in connection.execute(query)]
+
+    def each(self, *, batch: int = BATCH) -> Iterator[AuditEvent]:
+        number = self.table.c.number
+        query = select(self.table).order_by(number.desc()).limit(batch)
+        below, more = 2**63 - 1, True
+        while more:
+            with reading(self._engine) as connection:
+                rows = connection.execute(query.where(number < below)).mappings().all()
+            yield from (AuditEvent(**row) for row in rows)
+            more = len(rows) == batch
+            below = rows[-1]["number"] if rows else 0
 
 
 class SqlLeases:

@@ -1,6 +1,8 @@
 """Setting up a second factor over PhotoPrism's API: what is shown, what is refused, and what it ends."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from base64 import b64decode
 from pathlib import Path
@@ -351,3 +353,9 @@ def test_a_role_user_sets_up_a_factor_like_an_admin(here: Site):
         user = join(here, f"some-{role}", role)
         activated(here, user, signed_in(here, user.name))
         assert told(login(here, user.name)) == (401, REQUIRED)
+
+
+def test_a_server_starts_without_what_only_codes_need():
+    """Neither library takes memory before somebody sets up a factor or signs in with one."""
+    code = "import sys, auth_server.assembly, auth_server.http.app; sys.exit(bool({'pyotp', 'segno'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -16,6 +16,7 @@ from auth_server.protocol.tokens.access_token import issue
 from auth_server.store.records import AuditEvent, User
 from auth_server.store.state import Page
 from tests import proves
+from tests.authenticators import activated
 from tests.people import PASSWORD, alive, app_password, bearer, join, login, signed_in
 from tests.servers.visitors import SESSION, Visitor
 from tests.sites import Site, site
@@ -23,6 +24,8 @@ from tests.sites import Site, site
 NEW = "five grey herons drink rain"
 DONE = {"code": 200, "message": "Password changed"}
 DENIED = {"code": 403, "error": "Permission denied"}
+REQUIRED = {"error": "passcode required", "code": 32, "message": "Enter verification code"}
+INVALID = {"error": "invalid passcode", "code": 401, "message": "Invalid verification code, please try again"}
 LIMITED = {"error": "rate limit exceeded", "code": 429}
 REFUSED = {"code": 400, "error": "Invalid password, please try again"}
 WRONG = {**REFUSED, "details": "old: is not the password of this account"}
@@ -120,6 +123,22 @@ def test_the_other_sessions_of_the_person_end(here: Site):
     answer = here.http.get(SESSION, headers=bearer(mine)).json
     assert (answer["access_token"], answer["user"]["UID"]) == (mine, user.uid)
     replica.close()
+
+
+def test_app_passwords_end_where_that_is_wanted(here: Site):
+    """All of that person's, with the sessions made with them; nobody else's, and no client's token."""
+    user = join(here)
+    mine, _ = signed_in(here), signed_in_as_bob(here)
+    apps = [app_password(here, mine, client_name=name).json["access_token"] for name in ("Phone", "Tablet")]
+    child = login(here, password=apps[0]).json["access_token"]
+    foreign = here.app_password(here.server.users.find("bob"), "sessions")
+    of_client = here.token("metrics")
+    refused = put(here, user, mine, app_passwords="keep")
+    assert told(refused) == (400, {**REFUSED, "details": "app_passwords: must be revoke, or absent"})
+    assert told(put(here, user, mine, app_passwords="revoke")) == (200, DONE)
+    tokens = (mine, *apps, child, foreign, of_client)
+    assert [bool(here.server.tokens.find(token)) for token in tokens] == [True, False, False, False, True, True]
+    assert {event.details.get("why") for event in here.server.records.audit.page(Page(2))} == {"password"}
 
 
 def signed_in_as_bob(here: Site) -> str:
@@ -338,6 +357,66 @@ def test_an_overload_costs_nobody_a_try(here: Site, hasher: Interrupted):
         setattr(hasher, when, int)
     assert here.stored() == before
     assert told(put(here, user, token)) == (200, DONE)
+
+
+# ---- with a second factor
+@proves("S-069", "S-070")
+def test_a_second_factor_is_asked_for(here: Site):
+    """After the old password and the new one were found good; a right code counts once."""
+    user = join(here)
+    token = signed_in(here)
+    app = activated(here, user, token)
+    before = here.stored()
+    for code in ({}, {"code": ""}, {"code": " "}):
+        assert told(put(here, user, token, **code)) == (401, REQUIRED)
+    assert told(put(here, user, token, code=app.wrong_code())) == (401, INVALID)
+    assert told(put(here, user, token, old="wrong", code=app.code())) == (400, WRONG)
+    assert put(here, user, token, new="password", code=app.code()).status_code == 400
+    assert here.stored() == before
+    used = app.code()
+    assert told(put(here, user, token, code=used)) == (200, DONE)
+    assert alive(here, token)
+    assert told(put(here, user, token, old=NEW, new=PASSWORD, code=used)) == (401, INVALID)
+    assert told(login(here, password=NEW)) == (401, REQUIRED)
+    assert login(here, password=NEW, code=app.next_code()).status_code == 200
+
+
+def test_the_recovery_code_will_do(here: Site):
+    """It ends the second factor, as everywhere."""
+    user = join(here)
+    token = signed_in(here)
+    app = activated(here, user, token)
+    assert told(put(here, user, token, code=app.recovery_code)) == (200, DONE)
+    assert alive(here, token)
+    assert login(here, password=NEW).status_code == 200
+
+
+@proves("S-071")
+def test_only_a_wrong_code_costs_tries(here: Site):
+    """Of none nothing is learnt; after five wrong ones no code is looked at, and the tries of passwords stay."""
+    user = join(here)
+    token = signed_in(here)
+    app = activated(here, user, token)
+    assert {put(here, user, token).status_code for _ in range(12)} == {401}
+    codes = [put(here, user, token, code=app.wrong_code()).status_code for _ in range(5)]
+    assert codes == [401] * 5
+    assert {put(here, user, token, code=app.code()).status_code for _ in range(12)} == {429}
+    here.clock.advance(900)
+    assert told(put(here, user, token, code=app.code())) == (200, DONE)
+
+
+def test_a_factor_that_is_set_up_meanwhile_stands(here: Site, hasher: Interrupted):
+    """No code was asked for, and so nothing is changed."""
+    user = join(here)
+    mine, other = signed_in(here), signed_in(here)
+
+    def meanwhile() -> None:
+        hasher.before_hash = int
+        activated(here, user, other)
+
+    hasher.before_hash = meanwhile
+    assert told(put(here, user, mine)) == (409, {"code": 409, "error": "Changes could not be saved"})
+    assert [alive(here, token) for token in (mine, other)] == [False, True]
 
 
 # ---- races

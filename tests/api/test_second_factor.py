@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from pyotp import TOTP
 from werkzeug.test import Client as HttpClient
 from werkzeug.test import TestResponse
 
@@ -15,9 +16,10 @@ from auth_server.errors import Unavailable
 from auth_server.store.records import AuditEvent, User
 from auth_server.store.state import Page
 from tests import proves
-from tests.authenticators import STEP, Authenticator, activated, passcode
+from tests.authenticators import STEP, Authenticator, activated, made, passcode
 from tests.people import PASSWORD, SESSION, TOKEN, alive, app_password, bearer, join, login, signed_in
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.visitors import Visitor
 from tests.sites import Site, site
 
 REQUIRED = {"error": "passcode required", "code": 32, "message": "Enter verification code"}
@@ -76,6 +78,21 @@ def test_the_password_alone_opens_nothing(here: Site, app: Authenticator, sessio
     assert here.stored() == before
     assert alive(here, session)
     assert told(login(here, code=None)) == (401, REQUIRED)
+
+
+@proves("S-069")
+def test_a_factor_that_is_activated_during_a_login_is_not_missed(tmp_path: Path):
+    """The password was right when it was looked at; the session is not made."""
+    hasher = Interrupted(1, 8, 1)
+    here = site(tmp_path, signing_algs=["ES256"], hasher=hasher)
+    jane = join(here)
+    session = signed_in(here)
+    app = made(here, jane, session)
+    assert passcode(here, jane, session, "confirm", code=app.code()).status_code == 200
+    hasher.before_verify = lambda: passcode(here, jane, session, "activate")
+    assert told(login(here)) == (401, FAILED)
+    hasher.before_verify = int
+    assert told(login(here)) == (401, REQUIRED)
 
 
 @proves("S-068")
@@ -197,6 +214,22 @@ def at_once(sites: list[Site], code: str) -> list[int]:
         return list(pool.map(show, enumerate(sites)))
 
 
+@proves("S-070")
+def test_a_code_counts_once_among_workers(visitor: Visitor):
+    """Of real servers, which share nothing but the stores."""
+    user = visitor.user()
+    credentials = {"username": user.name, "password": PASSWORD}
+    session = visitor.call("POST", SESSION, json_body=credentials).json["access_token"]
+    path, body = f"/api/v1/users/{user.uid}/passcode", {"type": "totp", "password": PASSWORD}
+    codes, now = TOTP(visitor.call("POST", path, bearer=session, json_body=body).json["Secret"]), visitor.server.now()
+    body["code"] = codes.at(now - STEP)
+    for verb in ("confirm", "activate"):
+        assert visitor.call("POST", f"{path}/{verb}", bearer=session, json_body=body).status == 200
+    credentials["code"] = codes.at(now)
+    statuses = visitor.everywhere(lambda: visitor.call("POST", SESSION, json_body=credentials).status, 3)
+    assert sorted(statuses) == [200, 401, 401]
+
+
 @proves("S-071")
 def test_five_wrong_codes_end_the_guessing(here: Site, app: Authenticator, session: str):
     """From whatever addresses, at whatever doors, and however often the password is entered again."""
@@ -261,6 +294,16 @@ def test_a_code_costs_three_tries_and_what_was_right_none(here: Site, app: Authe
     assert told(login(here, code=app.next_code())) == (429, LIMITED)
     assert told(login(here)) == (401, REQUIRED)
     assert login(here, code=app.code(), address="192.0.2.9").status_code == 200
+
+
+class Interrupted(PasswordHasher):
+    """Argon2 before whose work something happens."""
+
+    before_verify: Callable[[], object] = int
+
+    def verify(self, *arguments: Any) -> Any:
+        self.before_verify()
+        return super().verify(*arguments)
 
 
 class Full(PasswordHasher):

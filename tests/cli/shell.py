@@ -7,12 +7,13 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import click
 from click.testing import CliRunner
 from werkzeug.test import Client as HttpClient
 
@@ -25,6 +26,22 @@ from auth_server.store.state import Page
 
 TOKEN, INTROSPECT, SESSION = "/api/v1/oauth/token", "/api/v1/oauth/introspect", "/api/v1/session"
 PASSWORD = "Blue-whale-42-sings"
+ADDRESS = "192.0.2.1"  # where people sign in
+
+
+def every_command() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield the whole tree of commands, the root and the groups too, each with the words that name it."""
+
+    def walk(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+        yield path, command
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                yield from walk((*path, name), found)
+
+    return walk((), command_line)
 
 
 @dataclass(frozen=True)
@@ -79,12 +96,13 @@ class Shell:
         for question, answer in answers:
             shown += _until(ours, question)
             os.write(ours, f"{answer}\n".encode())
-        assert process.stdout is not None
-        out = process.stdout.read()
-        code = process.wait(30)
+        try:
+            out, _ = process.communicate(timeout=60)  # it waits for no further answer
+        finally:
+            process.kill()
         shown += _rest(ours)
         os.close(ours)
-        return Done(code, out, shown)
+        return Done(process.returncode, out, shown)
 
     @cached_property
     def server(self) -> Server:
@@ -113,7 +131,8 @@ class Shell:
 
     def login(self, name: str, password: str = PASSWORD) -> Any:
         """Sign in at the server; the answer's JSON."""
-        return self.http.post(SESSION, json={"username": name, "password": password}).json
+        body = {"username": name, "password": password}
+        return self.http.post(SESSION, json=body, environ_base={"REMOTE_ADDR": ADDRESS}).json
 
     def events(self) -> list[AuditEvent]:
         """What stands in the audit since the store was made, oldest first; without the rotation that made the keys."""

@@ -103,6 +103,8 @@ def test_the_list_has_every_kind_and_finds_by_many_names(shell: Shell, jane: str
     assert found(issued["access_token"]) == found("client") == {issued["session_id"]}
     assert found("access_t") == {token["session_id"]}
     assert found("nothing") == set()
+    assert found("all") == {row["session_id"] for row in rows}
+    assert found("expired") == set()
 
 
 def test_the_list_is_complete_in_json_and_limited_in_a_table(shell: Shell) -> None:
@@ -112,6 +114,7 @@ def test_the_list_is_complete_in_json_and_limited_in_a_table(shell: Shell) -> No
     assert len(shell.json("auth", "ls")) == 105
     done = shell.run("auth", "ls", "--csv")
     assert len(done.out.splitlines()) == 101
+    assert "100 of 105" in done.err
     assert "--limit 105" in done.err
     assert len(shell.run("auth", "ls", "--csv", "-n", "105").out.splitlines()) == 106
 

@@ -276,6 +276,45 @@ def test_tokens_of_a_client_that_loses_rights_stay_dead(shell: Shell, flags: tup
     assert not shell.alive(token)
 
 
+def test_reset_takes_every_client(shell: Shell) -> None:
+    made = [shell.json("clients", "add", "--scope", "metrics") for _ in range(2)]
+    tokens = [shell.token(each["client_id"], each["client_secret"])["access_token"] for each in made]
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    assert shell.json("clients", "reset", "--yes") == {"deleted": 2}
+    assert shell.json("clients", "ls") == []
+    assert not any(shell.alive(token) for token in tokens)
+    assert len(shell.json("users", "ls")) == 1
+
+
+def test_they_are_found_by_what_photoprism_finds_them_by(shell: Shell) -> None:
+    uid = shell.json("users", "add", "jane", "--password", PASSWORD)["uid"]
+    hers = shell.json("clients", "add", "--name", "Backup", "--scope", "metrics", "jane")["client_id"]
+    other = shell.json("clients", "add", "--name", "Monitoring", "--scope", "metrics")["client_id"]
+    for search, found in (
+        ("", {hers, other}),
+        ("all", {hers, other}),
+        (hers, {hers}),
+        (hers[:8], {hers}),
+        (uid, {hers}),
+        ("jan", {hers}),
+        ("mon", {other}),
+        ("nothing", set()),
+    ):
+        assert {row["client_id"] for row in shell.json("clients", "ls", search)} == found, search
+
+
+def test_photoprisms_flag_makes_a_new_secret(shell: Shell) -> None:
+    made = shell.json("clients", "add", "--scope", "metrics")
+    new = shell.json("clients", "mod", made["client_id"], "--regenerate")["client_secret"]
+    assert "error" in shell.token(made["client_id"], made["client_secret"])
+    assert "access_token" in shell.token(made["client_id"], new)
+
+
+def test_at_a_terminal_nothing_is_asked(shell: Shell) -> None:
+    done = shell.terminal("clients", "add", "--scope", "metrics")
+    assert (done.code, done.err) == (0, "")
+
+
 @proves("S-130")
 def test_an_id_given_again_revives_nothing(shell: Shell) -> None:
     flags = ("--client-id", "svc", "--secret", "0" * 40, "--scope", "metrics")

@@ -7,7 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pyotp import TOTP
 
+from auth_server.cli.context import CLI
+from auth_server.domain.tokens import Token
+from auth_server.errors import PasscodeInvalid
+from auth_server.protocol.server import Server
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
 from tests.servers.postgresql import PostgreSQL
@@ -122,6 +127,34 @@ def test_a_restore_brings_back_no_disabled_admin(shell: Shell, tmp_path: Path) -
     shell.json("users", "mod", "old", "--disable")
     shell.json("db", "restore", file, "--yes")
     assert [(user["name"], user["enabled"]) for user in shell.json("users", "ls")] == [("old", False)]
+
+
+@proves("S-138")
+def test_a_restore_takes_no_second_factor_away(shell: Shell, tmp_path: Path) -> None:
+    """One that was set up since, or replaced since; and a code that was used stays used."""
+    people = {name: shell.json("users", "add", name, "--password", PASSWORD)["uid"] for name in ("jane", "bob")}
+    old, _ = second_factor(shell.server, people["bob"])
+    file = str(tmp_path / "backup")
+    shell.json("db", "backup", file)
+    factors = [second_factor(shell.server, uid) for uid in people.values()]
+    shell.json("db", "restore", file, "--yes")
+    for (name, uid), (key, used) in zip(people.items(), factors, strict=True):
+        assert shell.json("users", "show", name)["auth_method"] == "2fa"
+        user, later = shell.server.users.find(uid), shell.server.clock() + 30
+        for wrong in (used, old.at(later)):
+            with pytest.raises(PasscodeInvalid):
+                shell.server.second_factor.check(user, wrong, "")
+        shell.server.second_factor.check(user, key.at(later), "")
+
+
+def second_factor(server: Server, uid: str) -> tuple[TOTP, str]:
+    """Give a person a second factor; return their app, and the code of it that was used."""
+    user = server.users.find(uid)
+    app = TOTP(server.second_factor.create(user, CLI).secret)
+    code = app.at(server.clock())
+    server.second_factor.confirm(user, code, CLI)
+    server.second_factor.activate(user, Token(b"t" * 32, "local", "default", "password", 0, None, ""), CLI)
+    return app, code
 
 
 @proves("S-138")

@@ -90,11 +90,20 @@ def test_a_folder_that_others_share_is_no_home(empty: Shell) -> None:
     """To take /tmp away from everybody else would break the machine."""
     empty.home.mkdir()
     empty.home.chmod(0o1777)
+    (empty.home / "of somebody else").touch()
     done = empty.run("db", "upgrade")
     assert (done.code, done.out) == (1, "")
     assert f"HOME {empty.home} is shared with others" in done.err
     assert stat.S_IMODE(empty.home.stat().st_mode) == 0o1777
-    assert list(empty.home.iterdir()) == []
+    assert [path.name for path in empty.home.iterdir()] == ["of somebody else"]
+
+
+def test_an_empty_mount_is_a_home(empty: Shell) -> None:
+    """A tmpfs is mounted with the mode of /tmp."""
+    empty.home.mkdir()
+    empty.home.chmod(0o1777)
+    assert empty.json("db", "upgrade") == {"upgraded": True}
+    assert stat.S_IMODE(empty.home.stat().st_mode) == 0o700
 
 
 def test_a_home_that_cannot_be_made_is_told(empty: Shell, tmp_path: Path) -> None:

@@ -3,6 +3,10 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pyotp import TOTP
 
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
@@ -49,12 +53,56 @@ def test_a_password_comes_from_standard_input(shell: Shell) -> None:
     assert PASSWORD not in str(shell.events())
 
 
-def test_at_a_terminal_the_password_is_asked_for_twice_and_not_echoed(shell: Shell) -> None:
-    answers = [("Password:", PASSWORD), ("Retype", PASSWORD)]
-    done = shell.terminal("users", "add", "jane", "--json", answers=answers)
+def test_at_a_terminal_what_is_missing_is_asked_for_and_no_password_echoed(shell: Shell) -> None:
+    """Name, address, and the password twice, until both are the same."""
+    answers = [
+        ("Username: ", "Jane"),
+        ("Email: ", "jane@example.org"),
+        ("Password: ", PASSWORD),
+        ("Retype Password: ", "Blue-whale-43-sings"),
+        ("Password: ", PASSWORD),
+        ("Retype Password: ", PASSWORD),
+    ]
+    done = shell.terminal("users", "add", "--json", answers=answers)
     assert done.code == 0, done
     assert PASSWORD not in done.out + done.err
-    assert "password" not in json.loads(done.out)
+    made = json.loads(done.out)
+    assert (made["name"], made["email"], made["must_change_password"]) == ("jane", "jane@example.org", False)
+    assert "password" not in made
+    assert shell.login("jane")["status"] == "success"
+
+
+def test_at_a_terminal_nothing_is_asked_for_that_is_given(shell: Shell) -> None:
+    """Nor an address beside a name and a password; an address may be left empty."""
+    done = shell.terminal("users", "add", "jane", "--password", PASSWORD)
+    assert done.code == 0, done
+    assert done.err == ""
+    answers = [("Email: ", ""), ("Password: ", PASSWORD), ("Retype Password: ", PASSWORD)]
+    asked = shell.terminal("users", "add", "bob", "--json", answers=answers)
+    assert json.loads(asked.out)["email"] is None
+
+
+def test_a_taken_name_is_told_before_anything_is_asked(shell: Shell) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    done = shell.terminal("users", "add", answers=[("Username: ", "JANE")])
+    assert (done.code, done.out) == (1, "")
+    assert "there is a user 'jane' already" in done.err
+
+
+def test_whoever_gives_up_at_a_question_changes_nothing(shell: Shell) -> None:
+    done = shell.terminal("users", "add", answers=[("Username: ", "jane"), ("Email: ", "\x04")])
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[-1] == "auth-server: stopped"
+    assert shell.json("users", "ls") == []
+
+
+@pytest.mark.parametrize("command", [("users", "passwd"), ("passwd",)], ids=" ".join)
+def test_at_a_terminal_a_new_password_is_asked_for(shell: Shell, command: tuple[str, ...]) -> None:
+    shell.json("users", "add", "jane", "--password", f"{PASSWORD}-1")
+    answers = [("New Password: ", PASSWORD), ("Retype Password: ", PASSWORD)]
+    done = shell.terminal(*command, "jane", answers=answers)
+    assert done.code == 0, done
+    assert PASSWORD not in done.out + done.err
     assert shell.login("jane")["status"] == "success"
 
 
@@ -174,9 +222,80 @@ def test_search_is_a_prefix(shell: Shell) -> None:
     assert shell.json("users", "ls", "%") == []
 
 
-def test_there_are_no_second_factors_to_reset(shell: Shell) -> None:
+@pytest.mark.parametrize("flag", ["--reset-mfa", "--disable-2fa"])
+def test_who_has_lost_the_second_factor_gets_it_reset(shell: Shell, flag: str) -> None:
+    """With other changes at once; nothing changes where there is none."""
     shell.json("users", "add", "jane", "--password", PASSWORD)
-    assert shell.run("users", "mod", "jane", "--reset-mfa").code == 1
+    session = shell.login("jane")["access_token"]
+    uid = shell.json("users", "show", "jane")["uid"]
+
+    def asked(verb: str, **body: str) -> Any:
+        path, body = f"/api/v1/users/{uid}/passcode{verb}", {"type": "totp", **body}
+        answer = shell.http.post(path, json=body, headers={"X-Auth-Token": session})
+        assert answer.status_code == 200, answer.json
+        return answer.json
+
+    secret = asked("", password=PASSWORD)["Secret"]
+    asked("/confirm", code=TOTP(secret).now())
+    asked("/activate")
+    assert shell.login("jane")["code"] == 32
+    assert "Local (2FA)" in shell.run("users", "ls").out
+    done = shell.json("users", "mod", "jane", flag, "--display-name", "Jane")
+    assert (done["auth_method"], done["display_name"]) == ("default", "Jane")
+    assert shell.login("jane")["status"] == "success"
+    again = shell.run("users", "mod", "jane", flag, "--display-name", "Other")
+    assert (again.code, again.out) == (1, "")
+    assert "no second factor" in again.err
+    assert shell.json("users", "show", "jane")["display_name"] == "Jane"
+
+
+def test_super_admins_are_admins(shell: Shell) -> None:
+    boss = shell.json("users", "add", "boss", "--password", PASSWORD, "--superadmin")
+    assert (boss["role"], boss["super_admin"]) == ("admin", True)
+    jane = shell.json("users", "add", "jane", "--password", PASSWORD)
+    session = shell.login("jane")["access_token"]
+    assert shell.run("users", "mod", "jane", "--superadmin", "--role", "guest").code == 2
+    assert shell.alive(session)
+    made = shell.json("users", "mod", "jane", "-s")
+    assert (made["uid"], made["role"], made["super_admin"]) == (jane["uid"], "admin", True)
+    assert not shell.alive(session)
+    for flags, role in ((("--no-superadmin",), "admin"), (("--role", "user"), "user")):
+        shell.json("users", "mod", "jane", "--superadmin")
+        session = shell.login("jane")["access_token"]
+        changed = shell.json("users", "mod", "jane", *flags)
+        assert (changed["role"], changed["super_admin"]) == (role, False)
+        assert not shell.alive(session)
+
+
+def test_an_account_may_begin_disabled(shell: Shell) -> None:
+    assert shell.json("users", "add", "jane", "--password", PASSWORD, "--no-login")["enabled"] is False
+    assert shell.login("jane") == {"error": "Invalid credentials"}
+    assert shell.json("users", "mod", "jane", "--enable")["enabled"] is True
+    assert shell.json("users", "mod", "jane", "-l")["enabled"] is False
+
+
+def test_nothing_is_written_where_nothing_is_to_change(shell: Shell) -> None:
+    made = shell.json("users", "add", "jane", "--password", PASSWORD)
+    before = len(shell.events())
+    assert shell.json("users", "mod", "jane") == made
+    assert len(shell.events()) == before
+
+
+def test_reset_takes_every_account_and_leaves_clients_that_act_for_nobody(shell: Shell) -> None:
+    shell.json("users", "add", "boss", "--password", PASSWORD, "--role", "admin")
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    session = shell.login("jane")["access_token"]
+    app = shell.json("auth", "add", "boss")["app_password"]
+    hers = shell.json("clients", "add", "--scope", "metrics", "jane")
+    client = shell.json("clients", "add", "--scope", "metrics")
+    token = shell.token(client["client_id"], client["client_secret"])["access_token"]
+    assert shell.json("users", "reset", "--yes") == {"deleted": 2}
+    assert shell.json("users", "ls") == []
+    assert not shell.alive(session)
+    assert not shell.alive(app)
+    assert shell.alive(token)
+    assert "error" in shell.token(hers["client_id"], hers["client_secret"])
+    assert [row["client_id"] for row in shell.json("clients", "ls")] == [client["client_id"]]
 
 
 @proves("S-155")

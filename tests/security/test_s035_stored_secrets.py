@@ -4,8 +4,10 @@ import base64
 from pathlib import Path
 
 import pytest
+from pyotp import TOTP
 
 from auth_server.domain.users import Changes
+from auth_server.store.records import User
 from tests import proves
 from tests.servers.auth_server import ADMIN_PASSWORD, AuthServer
 from tests.servers.visitors import INTROSPECT, REVOKE, SESSION, TOKEN, Visitor
@@ -42,8 +44,9 @@ def test_no_secret_is_in_a_file_of_the_server(server: AuthServer):
     visitor.post(INTROSPECT, {"token": session}, basic=client.basic)
     visitor.post(REVOKE, {"token": child})
     visitor.call("GET", f"{SESSION}/{session}", bearer=session)
+    factor = with_second_factor(visitor, user, session, typed)
     secrets = [wrong, typed, ADMIN_PASSWORD, client.secret, mac.secret, jwt_client.secret]
-    secrets += [opaque, jwt, session, app_password, child, unknown, "Marked-query-secret"]
+    secrets += [opaque, jwt, session, app_password, child, unknown, "Marked-query-secret", *factor]
     secrets += [base64.b64encode(f"{client.client_id}:{client.secret}".encode()).decode()]
     server.stop()  # so that everything is written
     folders = (server.settings.home, server.settings.keys_path)
@@ -51,6 +54,24 @@ def test_no_secret_is_in_a_file_of_the_server(server: AuthServer):
     files["log"] = server.log().encode()
     assert [(name, secret) for name, held in files.items() for secret in secrets if secret.encode() in held] == []
     assert server.log().count('"event":"request"') >= 12
+
+
+def with_second_factor(visitor: Visitor, user: User, session: str, password: str) -> list[str]:
+    """Give a person a second factor and sign in with it; return what must not be found."""
+    path, body = f"/api/v1/users/{user.uid}/passcode", {"type": "totp", "password": password}
+    made = visitor.call("POST", path, bearer=session, json_body=body).json
+    codes = TOTP(made["Secret"])
+    now = visitor.server.now()
+    confirm, sign_in = codes.at(now - 30), codes.at(now)
+    assert visitor.call("POST", f"{path}/confirm", bearer=session, json_body={**body, "code": confirm}).status == 200
+    assert visitor.call("POST", f"{path}/activate", bearer=session, json_body=body).status == 200
+    credentials = {"username": user.name, "password": password}
+    assert visitor.call("POST", SESSION, json_body=credentials).json["code"] == 32
+    signed_in = visitor.call("POST", SESSION, json_body={**credentials, "code": sign_in})
+    visitor.call("POST", SESSION, json_body={**credentials, "code": "Marked-code"})
+    key = base64.b32decode(made["Secret"])
+    secrets = [made["Secret"], made["RecoveryCode"], key.hex(), base64.b64encode(key).decode(), "Marked-code"]
+    return [*secrets, "markedcode", signed_in.json["access_token"]]
 
 
 @proves("S-035")

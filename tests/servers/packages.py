@@ -14,6 +14,10 @@ PACKAGES = {
     "chromium": "chromium",
     "dovecot": "dovecot-imapd",
     "curl": "curl",
+    "openssl": "openssl",
+    "promtool": "prometheus",
+    "nginx": "nginx",
+    "systemd-analyze": "systemd",
 }
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before a package starts its service
 

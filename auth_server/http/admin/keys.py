@@ -4,6 +4,7 @@ from auth_server.domain.audit import Actor
 from auth_server.domain.keys import described
 from auth_server.errors import InvalidInput
 from auth_server.protocol import bearer
+from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.feature import Body, Endpoint, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
@@ -45,7 +46,8 @@ def _wanted(request: Request) -> tuple[str | None, bool]:
 
 
 _TIME = {"type": ["string", "null"], "format": "date-time", "description": "RFC 3339; null for never."}
-_KEY = {
+_KEY: Schema = {
+    "title": "SigningKey",
     "type": "object",
     "required": ["kid", "alg", "status", "created_at", "activates_at", "retires_at"],
     "properties": {
@@ -58,7 +60,17 @@ _KEY = {
     },
 }
 _KEYS = {"type": "array", "items": _KEY}
-_REQUEST = {
+_ACTIVE = {
+    "kid": "Yh3vR1nq",
+    "alg": "ES256",
+    "status": "active",
+    "created_at": "2026-10-01T08:00:00Z",
+    "activates_at": "2026-10-01T08:00:00Z",
+    "retires_at": None,
+}
+_NEXT = {**_ACTIVE, "kid": "b8Tz0kXw", "status": "next", "activates_at": "2026-12-30T08:00:00Z"}
+_REQUEST: Schema = {
+    "title": "KeyRotation",
     "type": "object",
     "additionalProperties": False,
     "properties": {
@@ -86,9 +98,11 @@ ENDPOINTS = (
             "GET",
             ls,
             "List signing keys",
-            "Needs the scope `admin:keys`.",
+            "Those that sign, will sign or have signed.",
             responses={200: ("The keys, without their private parts.", _KEYS)},
             security=("bearer",),
+            scope=SCOPE,
+            examples={"keys": Example("One algorithm", response=[_ACTIVE, _NEXT])},
         ),
     ),
     _endpoint(
@@ -97,10 +111,15 @@ ENDPOINTS = (
             "POST",
             rotate,
             "Rotate signing keys",
-            "Needs the scope `admin:keys`. Tells the key that signs, or will sign at `activates_at`.",
+            "Tells the key that signs, or will sign at `activates_at`.",
             request=_REQUEST,
             responses={200: ("One key where `alg` is given, else one for each algorithm.", {"anyOf": [_KEY, _KEYS]})},
             security=("bearer",),
+            scope=SCOPE,
+            examples={
+                "one": Example("One algorithm", {"alg": "ES256"}, response=_NEXT),
+                "all": Example("All of them, when caches know the keys that take over", {}, response=[_NEXT]),
+            },
         ),
         Body.JSON,
     ),

@@ -21,9 +21,9 @@ _ETAG: Mapping[str, Schema] = {
 }
 _DEPRECATED: Mapping[str, Schema] = {
     "Deprecation": {"type": "string", "pattern": "^@[0-9]+$", "description": "Since when (RFC 9745)."},
-    "Sunset": {"type": "string", "description": "Until when it is there (RFC 8594); absent while that is open."},
     "Link": {"type": "string", "description": 'What to use instead: `rel="deprecation"`, `rel="sunset"`.'},
 }
+_SUNSET: Mapping[str, Schema] = {"Sunset": {"type": "string", "description": "Until when it is there (RFC 8594)."}}
 
 
 class Answers:
@@ -41,7 +41,7 @@ class Answers:
         made: dict[str, Any] = {}
         for status, told in operation.responses.items():
             answer = errors.declared_answer(told)
-            if status < 400 or answer.schema is not None:
+            if status < 400 or answer.schema not in (None, shapes.ERROR):
                 made[str(status)] = self._declared(endpoint, operation, status, answer)
         for status, answer in errors.errors_of(endpoint, operation):
             if str(status) in made:
@@ -65,6 +65,8 @@ class Answers:
             }
             if examples:
                 medium["examples"] = examples
+            elif answer.example is not None:
+                medium["example"] = answer.example
             described["content"] = {operation.produces if status < 400 else errors.JSON: medium}
         return described | _headers(endpoint, operation, status, answer)
 
@@ -80,7 +82,7 @@ class Answers:
     def _error(self, endpoint: Endpoint, operation: Operation, status: int, answer: Answer) -> dict[str, Any]:
         kind, schema = errors.form(endpoint.surface, status)
         medium: dict[str, Any] = {"schema": self._components.schema(schema)}
-        example = errors.example(endpoint.surface, status)
+        example = answer.example or errors.example(endpoint.surface, status)
         if example is not None:
             medium["example"] = example
         content = {kind: medium}
@@ -109,7 +111,9 @@ class Answers:
 
 
 def _headers(endpoint: Endpoint, operation: Operation, status: int, answer: Answer) -> dict[str, Any]:
-    headers: dict[str, Schema] = dict(_DEPRECATED) if operation.deprecated else {}
+    headers: dict[str, Schema] = {}
+    if operation.deprecated:
+        headers = {**_DEPRECATED, **(_SUNSET if operation.deprecated.sunset else {})}
     if status in (429, 503):
         headers |= _RETRY_AFTER
     elif status == 401:

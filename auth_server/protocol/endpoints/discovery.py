@@ -9,7 +9,8 @@ import orjson
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from auth_server.domain.scopes import ADMIN
-from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Responses, Surface
+from auth_server.protocol.description import Example, Schema
+from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Respond, Responses, Surface
 from auth_server.protocol.messages import JSON_TYPE, Headers, Request, Response
 from auth_server.protocol.server import Server
 
@@ -115,11 +116,41 @@ def _endpoint(path: str, operation: Operation) -> Endpoint:
     )
 
 
-_SCHEMA = {"type": "object", "required": ["issuer"], "properties": {"issuer": {"type": "string"}}}
-_RESPONSES: Responses = {
-    200: ("The document.", _SCHEMA),
-    304: "The caller's copy is good.",
+_URL, _WORDS = {"type": "string", "format": "uri"}, {"type": "array", "items": {"type": "string"}}
+_SCHEMA: Schema = {
+    "title": "ServerMetadata",
+    "description": "RFC 8414 and OpenID Connect Discovery; what the server has not is left out.",
+    "type": "object",
+    "required": ["issuer", "token_endpoint", "jwks_uri", "grant_types_supported"],
+    "properties": {
+        "issuer": _URL,
+        "token_endpoint": _URL,
+        "introspection_endpoint": _URL,
+        "revocation_endpoint": _URL,
+        "jwks_uri": _URL,
+        "grant_types_supported": _WORDS,
+        "scopes_supported": _WORDS,
+        "token_endpoint_auth_methods_supported": _WORDS,
+        "introspection_endpoint_auth_methods_supported": _WORDS,
+        "revocation_endpoint_auth_methods_supported": _WORDS,
+    },
+    "additionalProperties": True,
 }
+_EXAMPLE = Example(
+    "Abridged",
+    response={
+        "issuer": "http://127.0.0.1:2342",
+        "token_endpoint": "http://127.0.0.1:2342/api/v1/oauth/token",
+        "jwks_uri": "http://127.0.0.1:2342/.well-known/jwks.json",
+        "grant_types_supported": ["client_credentials"],
+    },
+)
+
+
+def _operation(respond: Respond, summary: str) -> Operation:
+    responses: Responses = {200: ("The document.", _SCHEMA), 304: "The caller's copy is good."}
+    return Operation("GET", respond, summary, responses=responses, examples={"abridged": _EXAMPLE})
+
 
 FEATURE = Feature(
     name="discovery",
@@ -127,11 +158,11 @@ FEATURE = Feature(
     endpoints=(
         _endpoint(
             "/.well-known/oauth-authorization-server",
-            Operation("GET", respond_oauth, "Authorization server metadata", responses=_RESPONSES),
+            _operation(respond_oauth, "Authorization server metadata"),
         ),
         _endpoint(
             "/.well-known/openid-configuration",
-            Operation("GET", respond_openid, "OpenID provider metadata", responses=_RESPONSES),
+            _operation(respond_openid, "OpenID provider metadata"),
         ),
     ),
     metadata=_metadata,

@@ -82,6 +82,7 @@ _REQUEST: Schema = {
         "client_assertion": {"type": "string"},
         "username": {"type": "string", "description": "PhotoPrism's password and session grants."},
         "password": {"type": "string", "format": "password", "description": "PhotoPrism's password grant."},
+        "code": {"type": "string", "description": "PhotoPrism's grants: a verification code, where one is asked for."},
         "client_name": {"type": "string", "description": "Name of the app password to be made."},
         "expires_in": {"type": "integer", "description": "Seconds that the app password lives; 0 for ever."},
     },
@@ -154,7 +155,8 @@ FEATURE = Feature(
                     request=_REQUEST,
                     responses={
                         200: ("The token; it is shown this once.", TOKEN),
-                        401: "Wrong credentials: of the client, or of the person who asks for an app password.",
+                        401: "Wrong credentials: of the client, or of the person who asks for an app password. With"
+                        " `code` 32 the password is right, and a verification code is missing.",
                     },
                     security=("client", "bearer"),
                     examples=_EXAMPLES,

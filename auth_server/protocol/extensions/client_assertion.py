@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
+from math import ceil, isfinite
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidClientError
@@ -82,7 +83,7 @@ class ClientAssertion(JWTBearerClientAssertion):
             claims.get("iss") == client_id == claims.get("sub")  # RFC 7523 §3 (1), (2)
             and isinstance(audience, str)
             and audience in self._audiences  # one value only: RFC 7523bis (S-006)
-            and all(value is None or type(value) in (int, float) for value in times.values())
+            and all(value is None or _is_number(value) for value in times.values())
             and times["exp"] is not None
             and now - LEEWAY < times["exp"] <= now + MAX_LIFE
             and (times["nbf"] or 0) <= now + AHEAD
@@ -94,6 +95,11 @@ class ClientAssertion(JWTBearerClientAssertion):
         )
         if not right:
             raise InvalidClient()
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether a claim is a NumericDate, fractions included (RFC 7519 §2); Python's JSON has infinities too."""
+    return type(value) is int or (isinstance(value, float) and isfinite(value))
 
 
 def authenticate(request: Request, server: Server) -> Caller:
@@ -119,7 +125,7 @@ def authenticate(request: Request, server: Server) -> Caller:
         raise
     request.actor = client_id
     key = sha256(f"assertion {client_id} {claims['jti']}".encode("utf-8", "surrogatepass")).digest()
-    once = OnceKey(key, int(claims["exp"]) + LEEWAY)
+    once = OnceKey(key, ceil(claims["exp"]) + LEEWAY)  # rounded up: remembered in the last second, too (S-005)
     return Caller(client, method=client.token_endpoint_auth_method, once=(once,))
 
 

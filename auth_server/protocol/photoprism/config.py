@@ -2,7 +2,7 @@
 
 from auth_server.protocol import bearer
 from auth_server.protocol.description import Example, Schema
-from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
+from auth_server.protocol.feature import Cors, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.photoprism import shapes
 from auth_server.protocol.server import Server
@@ -34,6 +34,7 @@ FEATURE = Feature(
             "/api/v1/config",
             surface=Surface.PHOTOPRISM,
             tag="PhotoPrism",
+            cors=Cors.CLIENTS,
             operations=(
                 Operation(
                     "GET",
@@ -59,6 +60,7 @@ FEATURE = Feature(
             "/api/v1/status",
             surface=Surface.PHOTOPRISM,
             tag="PhotoPrism",
+            cors=Cors.CLIENTS,
             operations=(
                 Operation(
                     "GET",

@@ -16,6 +16,8 @@ from auth_server.errors import (
     NotFound,
     PasscodeInvalid,
     PasscodeRequired,
+    Throttled,
+    Unavailable,
 )
 from auth_server.protocol import bearer, examples
 from auth_server.protocol.description import Example, Parameter, Schema
@@ -119,8 +121,11 @@ def _answered(
         return json_response({"code": 400, "error": WRONG_PASSWORD, "details": str(error)}, 400)
     if form.type.lower() != TYPE:
         return json_response({"code": 400, "error": "Unsupported type"}, 400)
-    with attempt.charge.unless_unavailable():
+    try:
         response = act(Asked(user, living.token, form, attempt), server)
+    except (PasscodeRequired, Throttled, Unavailable):  # of a code that was not looked at nothing was learnt
+        attempt.charge.give_back()
+        raise
     attempt.charge.give_back()
     return response
 
@@ -134,11 +139,7 @@ def _read(request: Request) -> Form:
 
 def _create(asked: Asked, server: Server) -> Response:
     _check_password(asked, "passcode.create", server)
-    try:
-        user = server.second_factor.check(asked.user, asked.form.code, asked.attempt.address)
-    except PasscodeRequired:
-        asked.attempt.charge.give_back()
-        raise
+    user = server.second_factor.check(asked.user, asked.form.code, asked.attempt.address)
     try:
         new = server.second_factor.create(user, asked.by)
     except NotFound:

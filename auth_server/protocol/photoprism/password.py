@@ -13,10 +13,10 @@ from auth_server.errors import (
     LoginFailed,
     PasscodeInvalid,
 )
-from auth_server.protocol import bearer
+from auth_server.protocol import bearer, examples
+from auth_server.protocol.description import Answer, Example, Schema
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
-from auth_server.protocol.photoprism import shapes
 from auth_server.protocol.photoprism.forms import read_texts
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
@@ -24,6 +24,7 @@ from auth_server.store.records import User
 EVENT = "user.change"
 REFUSED = "Invalid password, please try again"
 DONE = "Password changed"
+REVOKE = "revoke"
 NOT_SAVED = "Changes could not be saved"
 
 
@@ -34,12 +35,13 @@ class Form:
     old: str = ""
     new: str = ""
     code: str = ""
+    app_passwords: str = ""
 
 
 def change(request: Request, server: Server) -> Response:
     """Give the person who asks a new password; their other sessions end, this one keeps its token.
 
-    App passwords, the sessions made with them and clients' tokens live on.
+    Clients' tokens live on; so do app passwords and the sessions made with them, unless the person wants them to end.
 
     Raises:
         NotAuthenticated: no token that counts.
@@ -62,6 +64,8 @@ def change(request: Request, server: Server) -> Response:
     except InvalidInput as error:
         return json_response({"code": 400, "error": REFUSED, "details": str(error)}, 400)
     server.tokens.carry_over(living.token, changed)
+    if form.app_passwords == REVOKE:  # section 15, 9
+        server.tokens.revoke_app_passwords(user.uid, Actor(user.uid, address=request.address))
     server.throttles.succeeded_login(user.name, user.uid, request.address)
     return json_response({"code": 200, "message": DONE})
 
@@ -70,7 +74,10 @@ def _read(request: Request) -> Form:
     members = request.json
     if members is None:
         raise InvalidInput("body", "is missing")
-    return Form(**read_texts(members, ("old", "new", "code")))
+    form = Form(**read_texts(members, ("old", "new", "code", "app_passwords")))
+    if form.app_passwords not in ("", REVOKE):
+        raise InvalidInput("app_passwords", f"must be {REVOKE}, or absent")
+    return form
 
 
 def _change(user: User, form: Form, attempt: Attempt, server: Server) -> User:
@@ -103,21 +110,14 @@ def _save(user: User, form: Form, address: str, server: Server) -> User:
         raise Conflict(NOT_SAVED) from None
 
 
-_MESSAGE = {
+_MESSAGE: Schema = {
+    "title": "PasswordChanged",
     "type": "object",
     "required": ["code", "message"],
     "properties": {"code": {"const": 200}, "message": {"const": DONE}},
 }
-_DETAILS = {
-    "type": "object",
-    "required": ["code", "error", "details"],
-    "properties": {
-        "code": {"const": 400},
-        "error": {"const": REFUSED},
-        "details": {"type": "string", "examples": ["new: must have at least 8 characters"]},
-    },
-}
-_REQUEST = {
+_REQUEST: Schema = {
+    "title": "PasswordChange",
     "type": "object",
     "required": ["old", "new"],
     "properties": {
@@ -129,23 +129,40 @@ _REQUEST = {
             "examples": ["five grey herons drink rain"],
         },
         "code": {"type": "string", "description": "Verification or recovery code, where the account asks for one."},
+        "app_passwords": {
+            "type": "string",
+            "enum": ["", REVOKE],
+            "description": "`revoke` ends all app passwords of the account too, with the sessions made with them.",
+        },
     },
 }
 _CHANGE = Operation(
     "PUT",
     change,
     "Change one's own password",
-    "The account's other sessions end at once; this one keeps its token. App passwords, the sessions made with them and"
-    " clients' tokens live on. It takes a session: no app password, and no client's token.",
+    "The account's other sessions end at once; this one keeps its token. Clients' tokens live on; so do app passwords"
+    " and the sessions made with them, unless `app_passwords` says otherwise. It takes a session: no app password, and"
+    " no client's token.",
     request=_REQUEST,
     responses={
         200: ("It is changed.", _MESSAGE),
-        400: ("The old password is wrong, or the new one is not taken; `details` says why.", _DETAILS),
-        401: ("No token that counts; or the account asks for a verification code.", shapes.ERROR),
-        403: ("Another's account, or a token that is no person's session.", shapes.ERROR),
-        409: ("The account was changed meanwhile.", shapes.ERROR),
+        400: Answer(
+            "The old password is wrong, or the new one is not taken; `details` says why.",
+            example={"code": 400, "error": REFUSED, "details": "new: must have at least 8 characters"},
+        ),
+        401: "No token that counts; or the account asks for a verification code.",
+        403: "Another's account, or a token that is no person's session.",
+        409: "The account was changed meanwhile.",
     },
     security=("bearer",),
+    examples={
+        "change": Example(
+            "Change it",
+            {"old": examples.PASSWORD, "new": "five grey herons drink rain"},
+            {"uid": examples.UID},
+            response={"code": 200, "message": DONE},
+        )
+    },
 )
 
 FEATURE = Feature(
@@ -158,6 +175,7 @@ FEATURE = Feature(
             tag="PhotoPrism",
             body=Body.ANY_JSON,
             operations=(_CHANGE,),
+            arguments={"uid": "The account's `UID`: one's own."},
         ),
     ),
 )

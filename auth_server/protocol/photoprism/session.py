@@ -1,29 +1,28 @@
 """PhotoPrism's sessions: sign in, look, sign out (photoprism-contract sections 3 to 5)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from auth_server.domain import credentials, roles
+from auth_server.domain import credentials
 from auth_server.domain.second_factor import clean_code
 from auth_server.domain.tokens import MAX_USER_AGENT, Living, Token
 from auth_server.domain.users import clean_name
-from auth_server.errors import Forbidden, InvalidInput, LoginFailed, NotAuthenticated, NotFound
+from auth_server.errors import Forbidden, InvalidInput, LoginFailed, NotAuthenticated
 from auth_server.protocol import bearer, examples
 from auth_server.protocol.description import Example, Link, Parameter, Schema
 from auth_server.protocol.endpoints.revocation import DELETED, DELETED_EXAMPLE, deleted, revoke
-from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
+from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
-from auth_server.protocol.photoprism import shapes
+from auth_server.protocol.photoprism import sessions, shapes
 from auth_server.protocol.photoprism.forms import read_texts
+from auth_server.protocol.photoprism.sessions import is_ref_id, named_by_admin
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
 from auth_server.store.state import Index, Keep
 
 BY_PASSWORD, BY_HEADER = 1, 10  # sessions that one app password keeps, by how they are made
 CODE_COST = 3  # tries that a login with a `code` takes
-_REF_ID = re.compile(r"[0-9A-Za-z]{10,14}", re.ASCII).fullmatch
 _MEMBERS = ("username", "password", "code", "token", "email")
 
 
@@ -198,36 +197,12 @@ def read(request: Request, server: Server) -> Response:
         NotFound: no session has that ref id.
     """
     identifier = request.arguments.get("id", "")
-    if identifier and not credentials.SESSION_ID(identifier) and not credentials.REF_ID(identifier):
+    if identifier and not credentials.SESSION_ID(identifier) and not is_ref_id(identifier):
         raise InvalidInput("id", "is neither a session id nor a ref id")
     living = bearer.authorize(request, server, "sessions", "manage", "view")
     if identifier in ("", living.token.session_id):
         return shapes.session_response(living, bearer.presented(request), server)
-    named = server.tokens.living(named_by_admin(identifier, living, server), server.clock())
-    if named is None:
-        raise NotFound("Not found")
-    return shapes.session_response(named, None, server)
-
-
-def named_by_admin(ref_id: str, living: Living, server: Server) -> Token:
-    """Return the token that a signed-in admin names by ref id.
-
-    Raises:
-        Forbidden: somebody else asks, or it is no ref id.
-        NotFound: there is none.
-    """
-    role = living.user.role if living.user else ""
-    if not _REF_ID(ref_id) or not living.is_person or not reaches_all(role):
-        raise Forbidden(bearer.DENIED)
-    try:
-        return server.tokens.by_identifier(ref_id)
-    except NotFound:
-        raise NotFound("Not found") from None
-
-
-def reaches_all(role: str) -> bool:
-    """Tell whether a role manages everybody's sessions."""
-    return {"access_all", "manage"} <= roles.permissions(role, "sessions")
+    return shapes.session_response(named_by_admin(identifier, living, server), None, server)
 
 
 # ---- DELETE
@@ -243,7 +218,7 @@ def delete(request: Request, server: Server) -> Response:
     if identifier in ("", living.token.session_id):
         revoke(living.token, request, server, why="holder")
         return deleted(living.token.session_id)
-    token = named_by_admin(identifier, living, server)
+    token = named_by_admin(identifier, living, server).token
     revoke(token, request, server, why="admin", actor=living.token.subject)
     return deleted(token.session_id)
 
@@ -277,7 +252,8 @@ _CREATE = Operation(
     responses={
         200: ("The session; its token is shown this once.", shapes.SESSION),
         400: "The body is no JSON object of the right types, or there is neither body nor token.",
-        401: "Wrong name or password, or a client's token.",
+        401: "Wrong name or password, or a client's token. With `code` 32 the password is right and a verification code"
+        " is missing; with `code` 401 it is wrong, or was used.",
         403: "The app password's scope does not cover `sessions`.",
         404: "A share link's token.",
     },
@@ -338,13 +314,14 @@ def _delete(arguments: Mapping[str, str]) -> Operation:
     )
 
 
-def _endpoint(path: str, *operations: Operation, lane: bool = False) -> Endpoint:
+def _endpoint(path: str, *operations: Operation, lane: bool = False, cors: Cors = Cors.NONE) -> Endpoint:
     return Endpoint(
         path,
         surface=Surface.PHOTOPRISM,
         tag="PhotoPrism",
         body=Body.ANY_JSON,
         lane=lane,
+        cors=cors,
         operations=operations,
         arguments={"id": _ID},
     )
@@ -354,9 +331,9 @@ FEATURE = Feature(
     name="photoprism_session",
     specs=("PhotoPrism web API",),
     endpoints=(
-        _endpoint("/api/v1/session", _CREATE, _read({}), _delete({}), lane=True),
-        _endpoint("/api/v1/session/<id>", _read(_OWN), _delete(_OWN)),
-        _endpoint("/api/v1/sessions", _CREATE),
+        _endpoint("/api/v1/session", _CREATE, _read({}), _delete({}), lane=True, cors=Cors.CLIENTS),
+        _endpoint("/api/v1/session/<id>", _read(_OWN), _delete(_OWN), cors=Cors.CLIENTS),
+        _endpoint("/api/v1/sessions", _CREATE, sessions.LIST),
         _endpoint("/api/v1/sessions/<id>", _read(_OWN), _delete(_OWN)),
     ),
 )

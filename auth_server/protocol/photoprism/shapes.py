@@ -186,7 +186,8 @@ ERROR: Schema = _object(
     {
         "code": {"type": "integer", "description": "The HTTP status; 32 where a verification code is missing."},
         "error": {"type": "string", "examples": ["Please log in to your account", "Permission denied"]},
-        "message": {"type": "string"},
+        "message": {"type": "string", "description": "For the person, where a verification code is missing or wrong."},
+        "details": {"type": "string", "description": "What is wrong with a new password."},
     },
     ["error"],
 )

@@ -143,6 +143,33 @@ def test_a_small_difference_of_clocks_passes(visitor: Visitor):
         assert client.send(client.assertion(**changes)).status == 200, changes
 
 
+@proves("RFC 7519 §2")
+def test_a_time_may_have_a_fraction(visitor: Visitor):
+    """A NumericDate is any number of seconds; what is no finite number is none."""
+    client, now = Signing(visitor), visitor.server.clock()
+    for changes in (
+        {"exp": now + 59.5}, {"exp": now + 60.0}, {"exp": now - 7.25}, {"iat": now + 59.75, "nbf": now - 0.5},
+        {"iat": now + 0.123456789}, {"nbf": 0.5, "iat": 1e3},
+    ):  # fmt: skip
+        assert client.send(client.assertion(**changes)).status == 200, changes
+    for changes in (
+        {"exp": now - 8.5}, {"exp": now + 3600.5}, {"iat": now + 60.5}, {"nbf": now + 60.001}, {"exp": float("nan")},
+        {"exp": float("inf")}, {"nbf": float("-inf")}, {"iat": float("-inf")}, {"iat": float("nan")}, {"exp": 10**400},
+    ):  # fmt: skip
+        assert client.send(client.assertion(**changes)).told == REFUSED, changes
+
+
+@proves("S-005", "RFC 7519 §2")
+def test_an_assertion_with_a_fraction_counts_once(visitor: Visitor):
+    """Up to the last second in which it is good."""
+    client, clock = Signing(visitor), visitor.server.clock
+    assertion = client.assertion(exp=clock() + 0.9)
+    assert client.send(assertion).status == 200
+    for _ in range(9):
+        clock.advance(1)
+        assert client.send(assertion).told == REFUSED
+
+
 @proves("S-008", "RFC 8725 §3.1")
 def test_only_the_registered_kind_of_signature_counts(visitor: Visitor):
     """`none`, and HS256 keyed with the client's public key in any form, are refused."""

@@ -520,6 +520,17 @@ class TestAudit:
         assert 0 < first.number < second.number
         assert records.audit.page(Page(limit=1, offset=1)) == [first]
 
+    def test_each_yields_every_event_once_while_others_come(self, records: Records) -> None:
+        """Newest first, in batches, and not those that come meanwhile."""
+        for at in range(5):
+            records.audit.add(AuditEvent(at, "login", "success"))
+        seen = []
+        for event in records.audit.each(batch=2):
+            seen.append(event.at)
+            records.audit.add(AuditEvent(9, "login", "success"))
+        assert seen == [4, 3, 2, 1, 0]
+        assert [event.at for event in records.audit.each(batch=5)] == [9] * 5 + seen
+
     def test_noted_events_stand_among_the_others(self, records: Records, open_records: Callable[[], Records]) -> None:
         """As they happened, at once, for everybody; syncing may be repeated."""
         other = open_records()

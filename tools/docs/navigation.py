@@ -1,0 +1,36 @@
+"""The order of the site's pages. A page that is missing here fails the build."""
+
+from collections.abc import Mapping, Sequence
+
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "Begin": ("start",),
+    "How to": (
+        "how-to/script",
+        "how-to/resource-service",
+        "how-to/prometheus",
+        "how-to/second-factor",
+        "how-to/people-and-clients",
+        "how-to/rotate-keys",
+        "how-to/back-up",
+        "how-to/proxy",
+        "how-to/from-photoprism",
+    ),
+    "Understand": (
+        "concepts/tokens",
+        "concepts/sessions",
+        "concepts/scopes-and-roles",
+        "concepts/what-ends-a-token",
+        "concepts/keys",
+    ),
+    "Look up": (
+        "reference/api/index",
+        "reference/commands",
+        "reference/settings",
+        "reference/errors",
+        "divergences",
+        "api-stability",
+        "changelog",
+    ),
+    "Inside": ("architecture", "security", "dependencies", "decisions/index"),
+}
+"""Heads of the list beside each page, and the pages below them."""
