@@ -14,7 +14,7 @@ from auth_server.protocol.endpoints import (
 from auth_server.protocol.extensions import client_assertion, pkce, response_modes
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.grants import authorization_code, client_credentials, implicit, refresh_token
-from auth_server.protocol.photoprism import app_passwords, config, grants, passcode, password, session, sessions
+from auth_server.protocol.photoprism import app_passwords, config, grants, passcode, password, session
 from auth_server.protocol.tokens import access_token, claims, id_token
 
 FEATURES: tuple[Feature, ...] = (
