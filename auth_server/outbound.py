@@ -161,22 +161,24 @@ class _Pinned(http.client.HTTPConnection):
         self._end: threading.Timer | None = None
 
     def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
         # A peer that sends a byte now and then would never let a read time out: at the end the connection is cut.
-        self._end = threading.Timer(max(self._ends - time.monotonic(), 0), _cut, (plain,))
+        self._end = threading.Timer(max(self._ends - time.monotonic(), 0), self._cut)
         self._end.daemon = True
         self._end.start()
-        self.sock = plain if self._tls is None else self._tls.wrap_socket(plain, server_hostname=self.host)
+        if self._tls is not None:
+            secured = self._tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+            self.sock = secured
+            secured.do_handshake()
+
+    def _cut(self) -> None:
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         if self._end is not None:
             self._end.cancel()
         super().close()
-
-
-def _cut(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _read(connection: _Pinned, answer: http.client.HTTPResponse, limit: int, ends: float) -> bytes:
