@@ -13,7 +13,13 @@ from auth_server.protocol.endpoints import (
 )
 from auth_server.protocol.extensions import client_assertion, pkce, response_modes
 from auth_server.protocol.feature import Feature
-from auth_server.protocol.grants import authorization_code, client_credentials, implicit, refresh_token
+from auth_server.protocol.grants import (
+    authorization_code,
+    client_credentials,
+    device_authorization,
+    implicit,
+    refresh_token,
+)
 from auth_server.protocol.photoprism import app_passwords, config, grants, passcode, password, session
 from auth_server.protocol.tokens import access_token, claims, id_token
 
@@ -29,6 +35,7 @@ FEATURES: tuple[Feature, ...] = (
     pkce.FEATURE,
     authorization_code.FEATURE,
     implicit.FEATURE,
+    device_authorization.FEATURE,
     refresh_token.FEATURE,
     access_token.FEATURE,
     id_token.FEATURE,

@@ -68,6 +68,20 @@ class AccessDenied(OAuthError):
     code = "access_denied"
 
 
+class AuthorizationPending(OAuthError):
+    """A device must ask again (RFC 8628 §3.5)."""
+
+    code = "authorization_pending"
+
+
+class SlowDown(OAuthError):
+    code = "slow_down"
+
+
+class ExpiredToken(OAuthError):
+    code = "expired_token"
+
+
 class LoginRequired(OAuthError):
     """Somebody must sign in, and the request forbids to ask (OIDC Core §3.1.2.6)."""
 

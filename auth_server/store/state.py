@@ -21,6 +21,8 @@ class Kind(IntEnum):
     BROWSER = 3  # who is signed in on the pages, under the digest of a cookie
     INTERACTION = 4  # an authorization request that waits for a person
     CODE = 5  # an authorization code
+    DEVICE_CODE = 7  # a device that waits for its person
+    USER_CODE = 8  # the code by which the person finds it
     ENDED = 6  # a family whose code was used twice: what still comes of it is dead
 
 
