@@ -39,7 +39,7 @@ from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Rate, State
 
 if TYPE_CHECKING:
-    from auth_server.http.lane import Application
+    from auth_server.http.lane import Lane
 
 STATE_FILE = "state.db"
 
@@ -90,7 +90,9 @@ class Stores:
                 raise AuthServerError(f"HOME {self.home} is shared with others; set AUTH_SERVER_HOME to another folder")
             self.home.chmod(0o700)
         except OSError as error:
-            raise AuthServerError(f"HOME {self.home} cannot be used: {error.strerror}; set AUTH_SERVER_HOME") from None
+            raise AuthServerError(
+                f"HOME {self.home} cannot be used: {error.strerror}; set AUTH_SERVER_HOME to a folder of your own"
+            ) from None
         self.shut_out_others()
 
     def shut_out_others(self) -> None:
@@ -233,7 +235,7 @@ def _state(settings: Settings) -> State:
     return RedisState(settings.redis_url.get_secret_value())
 
 
-def application(server: Server, at: Stores, *, lane: bool = True) -> "Application":
+def application(server: Server, at: Stores, *, lane: bool = True) -> "Lane":
     """Return the WSGI application of a server."""
     from auth_server.http.app import create_app  # Flask is a third of a command's start
 

@@ -6,7 +6,6 @@
 
 import ipaddress
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from auth_server.settings_sources import PREFIX, Given, read_environment, read_f
 from auth_server.settings_values import (
     Algorithms,
     DatabaseUrl,
+    Host,
+    Issuer,
     Key,
     Lower,
     Network,
@@ -41,7 +42,6 @@ from auth_server.settings_values import (
 )
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-_URL = re.compile(r"[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]+").fullmatch  # RFC 3986 §2
 MAX_TOKEN_TTL = 2678400  # seconds; how long a client's token may live at most (`--expires`)
 MIN_SESSION_IDLE = 120  # seconds; twice the time in which a session's use is written at most once
 
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, enable_decoding=False)
 
-    issuer: str = Field("", description="exact `iss`; http://HOST:PORT where HOST is loopback, else required")
+    issuer: Issuer = Field("", description="exact `iss`; http://HOST:PORT where HOST is loopback, else required")
     home: Path = Field(default_factory=_default_home, description="SQLite files and anything else that is written")
     keys_dir: OptionalPath = Field(None, description="the key-encryption key and imported keys")
     key_encryption_key: Key = Field(None, description="32 bytes in base64; else the file KEYS_DIR/kek")
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     admin_user: str = Field("admin", min_length=1, max_length=64, description="name of the first admin")
     admin_password: Password = Field(None, description="first admin's password; generated where empty")
 
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    host: Host = Field("127.0.0.1", description="address to listen on")
     port: Whole = Field(2342, ge=1, le=65535, description="port to listen on")
     server: Annotated[Literal["gunicorn", "granian"], Lower] = Field("gunicorn", description="web server")
     workers: Whole = Field(default_factory=lambda: min(os.cpu_count() or 1, 4), ge=1, le=256, description="processes")
@@ -99,7 +99,9 @@ class Settings(BaseSettings):
         10, ge=0, le=300, description="seconds in which a used refresh token still gives the same successor"
     )
     pkce_required: Literal["public", "all"] = Field("public", description="which clients must use PKCE")
-    app_password_ttl: Seconds = Field(31536000, description="an app password's life where none is asked for")
+    app_password_ttl: Whole = Field(
+        31536000, ge=-1, le=315360000, description="an app password's life where none is asked for; 0 and -1: for ever"
+    )
 
     key_rotation_interval: Seconds = Field(7776000, description="how long a key signs")
     key_overlap: Seconds = Field(
@@ -263,16 +265,8 @@ def _together(settings: Settings) -> list[str]:
 def _wrong_issuer(settings: Settings) -> Iterator[str]:
     if not settings.issuer and not is_loopback(settings.host):
         yield f"ISSUER: is required, for HOST {settings.host} is not loopback; write the public https URL"
-    url = split_url(settings.issuer_url)
-    if url is None:
-        yield "ISSUER: must be a URL such as https://auth.example.org; the host or port of this one is wrong"
-        return
-    if settings.issuer and (url.scheme not in ("http", "https") or not url.hostname or not _URL(settings.issuer)):
-        yield "ISSUER: must be a URL such as https://auth.example.org"
-    elif url.scheme == "http" and not is_loopback(url.hostname or ""):  # RFC 9700 §2.6
+    elif not settings.is_https and not is_loopback(urlsplit(settings.issuer_url).hostname or ""):  # RFC 9700 §2.6
         yield "ISSUER: must be https, for its host is not loopback"
-    if url.query or url.fragment or url.username or settings.issuer.endswith(("/", "?", "#")):
-        yield "ISSUER: must have no trailing slash, query, fragment or user"
 
 
 def _wrong_files(settings: Settings) -> Iterator[str]:
@@ -284,6 +278,27 @@ def _wrong_files(settings: Settings) -> Iterator[str]:
             yield f"{name.upper()}: needs {other.upper()}; give both or none"
         if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):
             yield f"{name.upper()}: there is no file {path} that can be read"
+            return
+    if settings.tls_cert and settings.tls_key:
+        yield from _wrong_certificates(settings)
+
+
+def _wrong_certificates(settings: Settings) -> Iterator[str]:
+    """A web server would start, and then refuse every connection."""
+    import ssl  # only where it is used: commands start faster
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(
+            settings.tls_cert or "", settings.tls_key, password=bytes
+        )  # none: it would ask on the terminal
+    except (OSError, ValueError):
+        yield "TLS_CERT: and TLS_KEY must be a certificate chain and its own key, in PEM and not encrypted"
+    try:
+        if settings.tls_client_ca:
+            context.load_verify_locations(settings.tls_client_ca)
+    except OSError:
+        yield f"TLS_CLIENT_CA: {settings.tls_client_ca} holds no certificates in PEM"
 
 
 def _too_short(settings: Settings) -> Iterator[str]:

@@ -14,6 +14,8 @@ def sentence(problem: Mapping[str, Any], names: Collection[str]) -> str:
         names: those of all settings.
     """
     name = str(problem["loc"][0]).upper()
+    if problem["type"] == "extra_forbidden" and isinstance(problem["input"], dict):
+        return f"{name}: is a table, and settings stand in none; write them at the top of the file"
     if problem["type"] == "extra_forbidden":
         return f"{name}: is not a setting{nearest(name, names)}"
     if name == "PORT" and str(problem["input"]).startswith("tcp://"):
@@ -26,7 +28,7 @@ def sentence(problem: Mapping[str, Any], names: Collection[str]) -> str:
 
 def _wanted(problem: Mapping[str, Any]) -> str:
     limits, value = problem.get("ctx", {}), f"{problem['input']!r}"[:SHOWN]
-    match problem["type"]:
+    match "list_type" if problem["loc"][1:] else problem["type"]:
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
             return f"must be a whole number, not {value}"
         case "greater_than_equal":
@@ -41,7 +43,7 @@ def _wanted(problem: Mapping[str, Any]) -> str:
             return f"must have at least {limits['min_length']} character"
         case "string_too_long":
             return f"must have at most {limits['max_length']} characters"
-        case "list_type" | "string_type" if problem["type"] == "list_type" or len(problem["loc"]) > 1:
+        case "list_type":
             return "must be a list of texts"
         case "string_type" | "path_type":
             return "must be text, in quotes"
@@ -54,5 +56,5 @@ def nearest(name: str, names: Collection[str], ending: str = "") -> str:
     """Return a question whether another name was meant; empty if none is like it."""
     from difflib import get_close_matches  # only where something is wrong
 
-    near = get_close_matches(name.lower(), names, 1)
+    near = get_close_matches(name.lower().removeprefix("auth_server_"), names, 1)
     return f"; did you mean {near[0].upper()}{ending}?" if near else ""

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import ipaddress
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519", "ES384", "ES512", "RS384", "RS512", "PS384", "PS512")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*").fullmatch
+_SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+"
+_ISSUER = re.compile(
+    rf"https?://(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/{_SEGMENT})*"
+).fullmatch
 
 
 def split_url(url: str) -> SplitResult | None:
@@ -58,7 +65,39 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _host(value: str) -> str:
+    if not _HOST(value) and not _is_address(value):
+        raise ValueError(
+            f"{value!r} is no address; write one like 127.0.0.1, ::1 or 0.0.0.0, without port and brackets"
+        )
+    return value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _issuer(value: str) -> str:
+    """An `iss` that every client reads as we do: nothing to decode, to fold or to leave out."""
+    url = split_url(value)
+    parts = url and url.netloc and (url.query, url.fragment, "@" in url.netloc, value[-1:] in ("/", "?", "#"))
+    if parts and any(parts):
+        raise ValueError("must have no trailing slash, query, fragment or user")
+    if value and (url is None or url.port == 0 or not _ISSUER(value)):
+        raise ValueError("must be a URL such as https://auth.example.org or https://example.org/auth")
+    return value
+
+
 def _networks(value: list[str]) -> list[str]:
+    for part in value:
+        try:
+            ipaddress.ip_network(part, strict=False)
+        except ValueError:
+            raise ValueError(f"{part!r} is no network; write it like 10.0.0.0/8, or 10.0.0.5 for one proxy") from None
     for whole in _everything([ipaddress.ip_network(part, strict=False) for part in value]):  # S-158
         raise ValueError(f"{' '.join(value)} trusts every address of {whole}; name the proxies' own networks")
     return value
@@ -112,12 +151,15 @@ def _key(value: SecretStr | None) -> SecretStr | None:
 def _database(value: SecretStr | None) -> SecretStr | None:
     if value is None:
         return value
-    scheme = value.get_secret_value().partition(":")[0]
+    scheme, sign, rest = value.get_secret_value().partition("://")
+    if not sign:  # it may be a password that is in the wrong place
+        raise ValueError("must be a URL; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
     if scheme not in ("sqlite", "postgresql", "postgresql+psycopg"):
-        raise ValueError(f"{scheme}: is not supported; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
-    rest = value.get_secret_value().partition("://")[2]
+        raise ValueError(f"{scheme} is not supported; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
     if scheme == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
         raise ValueError("needs a file, for every process must see the same; write sqlite:///FILE")
+    if scheme == "sqlite" and rest.startswith("/file:"):
+        raise ValueError("needs the plain path of a file, not a URI; write sqlite:///FILE")
     if scheme != "sqlite" and split_url(f"//{rest.rpartition('@')[2]}") is None:
         raise ValueError("cannot be read; its host or port is wrong")
     return value
@@ -128,8 +170,13 @@ def _redis(value: SecretStr | None) -> SecretStr | None:
         return value
     if value.get_secret_value().partition(":")[0] not in ("redis", "rediss", "unix"):
         raise ValueError("must begin with redis://, rediss:// or unix://")
-    if split_url(value.get_secret_value()) is None:
+    parts = split_url(value.get_secret_value())
+    if parts is None:
         raise ValueError("cannot be read; its host or port is wrong, or its password is not percent-encoded")
+    if parts.scheme == "unix" and not parts.path.strip("/"):
+        raise ValueError("needs the path of a socket; write unix:///run/redis.sock")
+    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):  # redis-py would take database 0
+        raise ValueError("must end with the number of a database; write redis://HOST:6379/0")
     return value
 
 
@@ -137,6 +184,8 @@ Lower = BeforeValidator(_lower)
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Whole = Annotated[int, BeforeValidator(_no_switch)]
 OptionalWhole = Annotated[Whole | None, BeforeValidator(_empty_is_none)]
+Host = Annotated[str, AfterValidator(_host)]
+Issuer = Annotated[str, AfterValidator(_issuer)]
 Seconds = Annotated[Whole, Field(ge=1, le=315360000)]
 Words = Annotated[list[str], BeforeValidator(_split)]
 Networks = Annotated[Words, AfterValidator(_networks)]

@@ -6,10 +6,10 @@ from typing import Any
 
 from auth_server import assembly, logs, settings
 from auth_server.background import Background
-from auth_server.http.lane import Application, StartResponse
+from auth_server.http.lane import Lane, StartResponse
 
 
-def build() -> Application:
+def build() -> "WithBackground":
     """Return the application with its stores opened and its periodic work started.
 
     Raises:
@@ -28,11 +28,19 @@ def build() -> Application:
     server.close()
     stores.close()  # the server may fork now: SQLite connections must not cross that
 
-    def with_background(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        background.ensure()
-        return application(environ, start_response)
+    return WithBackground(application, background)
 
-    return with_background
+
+class WithBackground:
+    """The application, which sees to it that the process that it is in has its periodic work."""
+
+    def __init__(self, application: Lane, background: Background) -> None:
+        self._application, self._background = application, background
+        self.refuse = application.refuse
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        self._background.ensure()
+        return self._application(environ, start_response)
 
 
 application = build()

@@ -15,21 +15,24 @@ from typing import Any
 
 from auth_server import assembly
 from auth_server.domain import credentials
-from auth_server.domain.tokens import unpack
+from auth_server.domain.login import BY_APP_PASSWORD
+from auth_server.domain.tokens import Living, unpack
 from auth_server.http import incoming
 from auth_server.http.endpoints import every_endpoint
 from auth_server.http.exchange import Exchange
 from auth_server.http.headers import common
 from auth_server.http.lane import Application
 from auth_server.metrics import DIRECTORY
+from auth_server.protocol import bearer
 from auth_server.protocol.client_authentication import authenticate
 from auth_server.protocol.endpoints import introspection
 from auth_server.protocol.feature import Endpoint, Operation
 from auth_server.protocol.grants import client_credentials
 from auth_server.protocol.messages import Request, Response, json_response
+from auth_server.protocol.photoprism import session, shapes
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.access_token import issue
-from auth_server.store.state import Keep, Kind
+from auth_server.store.state import Index, Keep, Kind
 from bench import report, site
 from bench.load import Ask
 from bench.site import Client
@@ -175,6 +178,40 @@ class Bench:
             ("… compare the secret", lambda: server.clients.secret_matches(known, client.secret)),
         ]
 
+    def app_password(self, value: str) -> Iterator[tuple[str, str, str]]:
+        """Take a session made with an app password in the header apart, and one made with it as password."""
+        server, ask, key = self.server, Ask(site.SESSION, "POST", {"X-Auth-Token": value}), credentials.digest(value)
+        request, living = self.request(ask), server.tokens.find(value)
+        assert living is not None
+        assert living.user is not None
+        token, user, address = living.token, living.user, request.address
+        made, child = session.start_child(token, user, request, server, keep=session.BY_HEADER)
+
+        def start() -> None:
+            session.start_child(token, user, request, server, keep=session.BY_HEADER)
+
+        phases: list[Phase] = [
+            ("find the app password", lambda: bearer.find(request, server)),
+            ("… store: one SELECT", lambda: server.records.tokens.get(key)),
+            ("make the session", start),
+            ("… store: one transaction", lambda: server.tokens.issue(child, Keep(Index.FAMILY, session.BY_HEADER))),
+            ("… is the app password still there", lambda: server.tokens.still_there(token)),
+            ("answer as JSON", lambda: shapes.session_response(Living(child, user, None), made, server)),
+        ]
+        yield from self.rows("**session, by app password**", ask, phases)
+        begin: list[Phase] = [
+            (
+                "check name and app password",
+                lambda: server.login.by_password_or_app_password(user.name, value, address),
+            ),
+            ("… user by name", lambda: server.records.users.by_name(user.name)),
+            ("… take and give back tries", lambda: server.throttles.login(address, user.name, user.uid).give_back()),
+            ("… audit event", lambda: server.audit.record(BY_APP_PASSWORD, actor=user.uid, address=address)),
+        ]
+        yield from self.rows(
+            "**session, by app password in place of the password**", site.login(value), begin + phases[2:]
+        )
+
     def document(self, path: str) -> Iterator[tuple[str, str, str]]:
         """Take a public document apart."""
         ask = Ask(path)
@@ -184,7 +221,7 @@ class Bench:
 
 
 def report_text() -> str:
-    """Return the tables of tokens, introspection and documents."""
+    """Return the tables of introspection, tokens, sessions and documents."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _errors_into(Path(folder) / "log"):
         metrics = Path(folder) / "metrics"
         metrics.mkdir()
@@ -197,6 +234,7 @@ def report_text() -> str:
             bench.token(made.opaque),
             bench.token(made.opaque_limited),
             bench.token(made.jwt),
+            bench.app_password(made.app_password),
             bench.document("/.well-known/jwks.json"),
         ]
         told = "\n\n".join(report.table(("µs in process", "µs", "share"), rows) for rows in parts)

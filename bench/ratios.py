@@ -47,6 +47,10 @@ def _post_session(made: Site, port: int) -> Ask:
     return Ask(site.SESSION, "POST", {"Authorization": f"Bearer {made.app_password}"})
 
 
+def _login(made: Site, port: int) -> Ask:
+    return site.login(made.app_password)
+
+
 CASES = (
     Case("introspection", "introspection of an active token", _introspection, {"gunicorn": 0.50, "granian": 0.22}),
     Case("opaque", "client_credentials, opaque", lambda made, port: made.opaque.token(), _OPAQUE),
@@ -58,7 +62,8 @@ CASES = (
         "discovery", "discovery", lambda made, port: Ask("/.well-known/oauth-authorization-server"), _DOCUMENT
     ),
     Case("session", "GET /api/v1/session", _get_session, {"gunicorn": 0.30, "granian": 0.08}),
-    Case("app-password", "POST /api/v1/session with an app password", _post_session),
+    Case("app-password", "POST /api/v1/session with an app password", _post_session, {"gunicorn": 0.15}),
+    Case("app-login", "… in place of the password", _login),
 )  # fmt: skip
 
 

@@ -76,9 +76,9 @@ def _client(server: Server, **values: Any) -> Client:
     return Client(new.client.client_id, new.secret)
 
 
-def login() -> Ask:
+def login(password: str = ADMIN_PASSWORD) -> Ask:
     """Return the admin's login."""
-    body = json.dumps({"username": "admin", "password": ADMIN_PASSWORD})
+    body = json.dumps({"username": "admin", "password": password})
     return Ask(SESSION, "POST", {"Content-Type": "application/json"}, body)
 
 

@@ -1,21 +1,26 @@
-"""The server that the document's examples speak of: jane, an admin, with her tokens; a client with its own."""
+"""The server that the document's examples speak of.
+
+There are jane, an admin, with her tokens and a second factor that waits; maria, whose second factor is in force; a
+client with its token.
+"""
 
 from base64 import b32decode
+from dataclasses import replace
 from typing import Any
 
 from auth_server.domain.credentials import digest
 from auth_server.domain.sealing import Sealing, read_key
 from auth_server.domain.tokens import Token
 from auth_server.protocol import examples
+from auth_server.protocol.server import Server
 from auth_server.store.records import Passcode, User
-from tests.sites import Site
 
 SCOPES = {examples.SESSION_TOKEN: "", examples.APP_PASSWORD: "sessions webdav", examples.CLIENT_TOKEN: "metrics"}
 
 
-def prepare(here: Site) -> None:
+def prepare(server: Server) -> None:
     """Make all of them."""
-    server, now = here.server, here.clock()
+    now = server.clock()
     hashed = server.passwords.hash(examples.PASSWORD)
     server.records.users.add(
         User(examples.UID, examples.NAME, "admin", now, now, display_name="Jane", password_hash=hashed, login_at=now)
@@ -42,6 +47,11 @@ def prepare(here: Site) -> None:
         },
     }.items():
         server.tokens.issue(Token(digest(value), scope=SCOPES[value], **details))
+    server.records.users.add(User(examples.CAREFUL_UID, examples.CAREFUL_NAME, "user", now, now, password_hash=hashed))
     sealing = Sealing(read_key(None, server.settings.keys_path, server.random, may_create=False), server.random)
-    key = sealing.seal(b32decode(examples.KEY), f"passcode {examples.UID}")
-    server.records.passcodes.put(Passcode(examples.UID, key, "", now, now, verified_at=now))
+    for uid in (examples.UID, examples.CAREFUL_UID):
+        key = sealing.seal(b32decode(examples.KEY), f"passcode {uid}")
+        server.records.passcodes.put(Passcode(uid, key, "", now, now, verified_at=now))
+    waiting = server.records.passcodes.get(examples.CAREFUL_UID, active=False)
+    assert waiting is not None
+    server.records.passcodes.activate(waiting, now, lambda user: replace(user, auth_method="2fa"))

@@ -139,7 +139,7 @@ NUMBERS: dict[int, tuple[str, str]] = {
     137: ("clocks that differ", REPLICAS),
     138: ("an old backup", ""),
     139: ("two hundred logins at once", ""),
-    140: ("slow connections", "overload has an issue of its own"),
+    140: ("slow connections, and too many", ""),
     141: ("bodies and fields beyond measure", ""),
     142: ("costly keys", ""),
     143: ("request smuggling", ""),

@@ -29,7 +29,6 @@ LOGINS: Columns = {
     "Last Login": "last_login",
     "Failed At": "failed_at",
 }
-REALM = "login."  # what the events of logins begin with; the kind of secret follows
 
 
 @click.group()
@@ -77,17 +76,22 @@ def logins(server: Server, search: str) -> list[Record]:
     """
     rows: dict[tuple[str, ...], dict[str, str | None]] = {}
     for event in server.records.audit.each():
-        if not event.event.startswith(REALM):
-            continue
-        user = server.records.users.get(event.actor)
-        name, realm = user.name if user else event.actor, event.event.removeprefix(REALM)
-        if not any(text.startswith(search.lower()) for text in (name, event.address)):
+        realm = _realm(event.event)
+        user = server.records.users.get(event.actor) if realm else None
+        name = user.name if user else event.actor
+        if not realm or not any(text.startswith(search.lower()) for text in (name, event.address)):
             continue
         made = {"client_ip": event.address, "username": name, "realm": realm, "status": event.outcome}
         row = rows.setdefault((event.address, name, realm), {**made, "last_login": None, "failed_at": None})
         time = "last_login" if event.outcome == "ok" else "failed_at"
         row[time] = row[time] or rfc3339(event.at)  # the newest comes first
     return list(rows.values())
+
+
+def _realm(event: str) -> str:
+    """With what somebody tried to sign in; nothing for any other event."""
+    noun, _, verb = event.partition(".")
+    return verb if noun == "login" else "passcode" if event == "passcode.check" else ""
 
 
 def _matching(server: Server, search: str) -> Iterator[Record]:

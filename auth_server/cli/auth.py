@@ -80,8 +80,8 @@ def add(server: Server, username: str | None, name: str | None, scope: str | Non
 def ls(server: Server, search: str) -> list[Record]:
     """List what lives, the most recently used first.
 
-    SEARCH is a ref id, a session id, a token (- reads it from standard input), a uid, or the beginning of a name of
-    a user or client or of a provider. `expired` finds nothing: what has expired is not kept.
+    SEARCH is a ref id, a session id, a token (- reads it from standard input), a uid, a client id, or the beginning of
+    a name of a user or client or of a provider. `expired` finds nothing: what has expired is not kept.
 
     \b
     Examples:
@@ -89,7 +89,10 @@ def ls(server: Server, search: str) -> list[Record]:
       auth-server auth ls client --csv -n 500
     """
     wanted = secret(search, what="token") or ""
-    found = [row for living in server.tokens.each() if _matches(row := described(living), wanted)]
+    if wanted == "expired":
+        return []
+    named = credentials.digest(wanted).hex() if credentials.is_token(wanted) else wanted
+    found = [described(living) for living in server.token_lists.all(named)]
     return sorted(found, key=lambda row: row["last_active"] or row["created_at"], reverse=True)
 
 
@@ -140,16 +143,3 @@ def reset(server: Server, ask: Ask) -> int:
 
 def _named(server: Server, identifier: str) -> Token:
     return server.tokens.by_identifier(secret(identifier, what="token") or "")
-
-
-def _matches(row: Record, search: str) -> bool:
-    if search in ("", "all"):
-        return True
-    if search == "expired":
-        return False
-    if credentials.is_token(search):
-        search = credentials.digest(search).hex()
-    if search in (row["id"], row["session_id"], row["uid"]):
-        return True
-    lower = search.lower()
-    return any((row[name] or "").lower().startswith(lower) for name in ("username", "client_name", "provider"))

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from auth_server import __version__
-from auth_server.errors import AuthServerError, InvalidInput, Refused
+from auth_server.errors import AuthServerError, InvalidInput, Refused, Unavailable
 
 WRONG_LINE, FAILED = 2, 1
 
@@ -97,6 +97,8 @@ def _sentence(error: AuthServerError) -> str:
 
     if isinstance(error, WrongSettings):
         return "\n".join(["the settings are wrong:", *(f"  {mistake}" for mistake in error.mistakes)])
+    if isinstance(error, Unavailable):
+        return f"{error}; see whether it runs, and DATABASE_URL and REDIS_URL in: auth-server config show"
     return str(error)
 
 

@@ -9,7 +9,7 @@ from auth_server.domain import credentials
 from auth_server.domain.audit import Actor
 from auth_server.domain.clients import NewClient
 from auth_server.domain.users import Changes
-from auth_server.errors import Conflict, Refused
+from auth_server.errors import Conflict, InvalidInput, Refused
 from auth_server.protocol.server import Server
 
 CLIENT_ID = "quickstart"
@@ -59,8 +59,8 @@ def _admin(server: Server) -> Made:
     changes = Changes(super_admin=True, display_name="Admin")
     try:
         admin = server.users.add(settings.admin_user, password, changes, must_change=given is None, by=FIRST_START)
-    except Refused as error:
-        raise Refused("ADMIN_PASSWORD", error.reason) from None
+    except InvalidInput as error:
+        raise Refused(f"ADMIN_{'USER' if error.field == 'name' else 'PASSWORD'}", error.reason) from None
     return Made(admin.name, None if given else password)
 
 

@@ -80,7 +80,7 @@ def rm(server: Server, ask: Ask, kid: str) -> int:
     key = next((key for key in server.keyring.all() if key.kid == kid), None)
     if key is None:
         raise NotFound(f"there is no key {kid!r}; see: auth-server keys ls")
-    living = sum(found.token.kid == kid for found in server.tokens.each())
+    living = sum(found.token.kid == kid for found in server.token_lists.all())
     question = f"Remove the {key.status} {key.alg} key {kid}?"
     if key.status == "active" or living:
         active = "It is ACTIVE, and the next key takes over at once. " if key.status == "active" else ""

@@ -18,10 +18,10 @@ from auth_server.settings import Settings
 
 @click.command()
 @click.option("--host", help="Address to listen on.")
-@click.option("--port", type=int, help="Port to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--server", type=click.Choice(["gunicorn", "granian"]), help="Web server.")
-@click.option("--workers", type=int, help="Processes.")
-@click.option("--threads", type=int, help="Threads of each process.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Threads of each process.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM) to serve https with.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
 @click.option("--tls-client-ca", type=click.Path(path_type=Path), help="Authorities of client certificates.")
@@ -56,7 +56,7 @@ def run(
     """
     from auth_server import assembly  # loads the whole server: not for --help
     from auth_server.background import Background
-    from auth_server.http.limits import limited
+    from auth_server.http.limits import Limits
 
     check_port(loaded.host, loaded.port)
     stores = assembly.stores(loaded)
@@ -71,8 +71,6 @@ def run(
     server.state.check()
     made = first_start.prepare(server, quickstart=quickstart)
     application = assembly.application(server, stores, lane=lane)
-    if loaded.server == "granian":
-        application = limited(application, web_servers.MAX_HEADER_LINE)
     web_servers.calm_children()
     Background(server).start_in_children()
     lines = first_start.shown(made, server.issuer) if made else first_start.hints(server)
@@ -85,8 +83,11 @@ def run(
 
     gc.collect()
     gc.freeze()  # in the workers the collector would write into all objects, and the memory be shared no more: 20 MiB
-    start = web_servers.run_granian if loaded.server == "granian" else web_servers.run_gunicorn
-    start(application, loaded, ready, server.flush)
+    if loaded.server == "granian":
+        guarded = Limits(application, web_servers.MAX_HEADER_LINE)
+        web_servers.run_granian(guarded, loaded, ready, server.flush)
+    else:
+        web_servers.run_gunicorn(application, loaded, ready, server.flush)
     del held  # the lock lasts as long as the server
 
 

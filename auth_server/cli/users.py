@@ -185,7 +185,7 @@ def passwd(server: Server, name: str, password: str | None) -> Record:
 
     \b
     Examples:
-      auth-server users passwd jane
+      auth-server passwd jane
       auth-server users passwd jane --password - < password.txt
     """
     user = server.users.find(name)

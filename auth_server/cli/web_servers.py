@@ -3,32 +3,37 @@
 import importlib.util
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
-import struct
 import time
 from collections.abc import Callable
 from multiprocessing.util import Finalize
 from typing import Any
 
+from auth_server.cli import slow_peers
 from auth_server.errors import AuthServerError
 from auth_server.http.lane import Application
 from auth_server.settings import Settings
 
 GUNICORN_THREADS = 4  # docs/decisions/0005: more threads wait for the interpreter, fewer for the store
 KEEPALIVE = 75  # seconds; longer than the 60 that proxies keep idle connections for
+CONNECTIONS = 1000  # of a process on gunicorn, of all on Granian
 MAX_HEADERS, MAX_HEADER_LINE = 100, 8190
 log = logging.getLogger("auth_server")
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
     """Return gunicorn's settings; config/gunicorn.conf.py uses the same."""
+    from auth_server.cli.gunicorn_worker import worker_class
+
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     options: dict[str, Any] = {
         "bind": f"{host}:{settings.port}",
         "workers": settings.workers,
-        "worker_class": "auth_server.cli.draining.DrainingWorker",
+        "worker_class": worker_class(settings),
+        "worker_connections": _connections(CONNECTIONS),
         "threads": settings.threads or GUNICORN_THREADS,
         "http_parser": "fast" if importlib.util.find_spec("gunicorn_h1c") else "python",
         "preload_app": True,
@@ -43,6 +48,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": "",  # TRUSTED_PROXIES decides, in http/incoming.py
         "forwarder_headers": "",
         "header_map": "drop",  # X_Forwarded_For is not X-Forwarded-For (S-144)
+        "sendfile": False,  # it would go around the worker's own way to send
         "accesslog": None,  # ours is ten times cheaper
         "loglevel": "warning",
         "logger_class": "auth_server.cli.web_servers.Logger",
@@ -52,6 +58,11 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     if settings.tls_client_ca:
         options |= {"ca_certs": str(settings.tls_client_ca), "cert_reqs": ssl.CERT_OPTIONAL}
     return options
+
+
+def _connections(wanted: int) -> int:
+    """How many connections a process takes: each needs a file, and some stay for stores and logs."""
+    return max(16, min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128))
 
 
 def _tls(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -94,12 +105,6 @@ def run_gunicorn(
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
 
-    def _open(arbiter: Any) -> None:
-        patience = struct.pack("@ll", settings.request_timeout, 0)
-        for listener in arbiter.LISTENERS:  # accepted connections inherit it; a thread waits no longer for bytes
-            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-        ready()
-
     class Server(Arbiter):  # type: ignore[misc]
         """Ctrl-C drains like SIGTERM; a second one ends at once."""
 
@@ -110,7 +115,7 @@ def run_gunicorn(
         def load_config(self) -> None:
             for name, value in gunicorn_options(settings).items():
                 self.cfg.set(name, value)
-            self.cfg.set("when_ready", _open)
+            self.cfg.set("when_ready", lambda arbiter: ready())
             self.cfg.set("worker_exit", lambda arbiter, worker: ended())
 
         def load(self) -> Application:
@@ -128,14 +133,8 @@ def Logger(config: Any) -> Any:
             self.error_log.handlers, self.error_log.propagate = [], True
             self.access_log.handlers, self.access_log.propagate = [], False
             self.error_log.setLevel(logging.WARNING)
-            self.error_log.addFilter(_is_no_timeout)
 
     return Joined(config)
-
-
-def _is_no_timeout(record: logging.LogRecord) -> bool:
-    """Let all lines pass but those about connections that were silent for REQUEST_TIMEOUT."""
-    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 def run_granian(
@@ -158,6 +157,7 @@ def run_granian(
         for name in [name for name in os.environ if name not in ("PROMETHEUS_MULTIPROC_DIR", "PATH", "TZ")]:
             del os.environ[name]  # Granian copies the environment into that of every request
         Finalize(None, ended, exitpriority=0)  # multiprocessing's children end without atexit
+        slow_peers.watch(settings.port, settings.request_timeout)
         return application
 
     class Announced(Granian):  # type: ignore[misc,valid-type]
@@ -188,20 +188,23 @@ class _Forgetful(dict[int, float]):
 
 def granian_options(settings: Settings) -> dict[str, Any]:
     """Return Granian's settings."""
-    from granian.constants import Interfaces, SSLProtocols
+    from granian.constants import HTTPModes, Interfaces, SSLProtocols
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
+    connections = _connections(CONNECTIONS // settings.workers)
     options: dict[str, Any] = {
         "address": settings.host,
         "port": settings.port,
         "interface": Interfaces.WSGI,
         "workers": settings.workers,
-        "blocking_threads": settings.threads,
+        "backpressure": connections,
+        "blocking_threads": settings.threads or connections,  # a slow body holds one, and nobody else shall wait for it
         "workers_kill_timeout": settings.graceful_timeout,
         "respawn_failed_workers": True,
         "log_level": LogLevels.error,
-        "http1_settings": HTTP1Settings(header_read_timeout=settings.request_timeout * 1000),
+        "http": HTTPModes.http1,  # like gunicorn; while it finds out which it is, Granian waits for ever
+        "http1_settings": HTTP1Settings(header_read_timeout=settings.request_timeout * 500),  # cli/slow_peers.py
     }
     if settings.tls_cert:
         options |= {"ssl_cert": settings.tls_cert, "ssl_key": settings.tls_key, "ssl_ca": settings.tls_client_ca}

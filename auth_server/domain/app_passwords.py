@@ -42,13 +42,13 @@ def checked_ttl(seconds: int | None, default: int) -> int | None:
     """Return how long an app password lives, in seconds; None for ever.
 
     Args:
-        seconds: as asked; None takes the default, 0 and -1 mean for ever.
+        seconds: as asked; None takes the default. 0 and -1, of either, mean for ever.
 
     Raises:
         InvalidInput: any other negative number, or more than ten years.
     """
     if seconds is None:
-        return default
+        seconds = default
     if not -1 <= seconds <= MAX_TTL:
         raise InvalidInput("expires_in", f"must be 1 to {MAX_TTL} seconds, or -1 for never")
     return seconds if seconds > 0 else None

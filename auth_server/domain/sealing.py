@@ -75,8 +75,13 @@ def read_key(given: str | None, folder: Path, random: Random, *, may_create: boo
                 f"the key-encryption key {path} is missing, but the store holds keys sealed with it;"
                 " put the file back, or set AUTH_SERVER_KEY_ENCRYPTION_KEY"
             )
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)  # a clone's keys/ has the umask of its owner
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)  # a clone's keys/ has the umask of its owner
+        except OSError as error:
+            raise AuthServerError(
+                f"KEYS_DIR {folder} cannot be used: {error.strerror}; set AUTH_SERVER_KEYS_DIR to a folder of your own"
+            ) from None
         _write_new(path, base64.b64encode(random(32)) + b"\n")
     if path.stat().st_mode & 0o077:
         raise AuthServerError(f"{path} can be read by others; run: chmod 600 {path}")

@@ -1,8 +1,7 @@
 """A token's life: record, issue, find, list, revoke. Every kind of token, JWTs too, is kept under its SHA-256."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -294,15 +293,6 @@ class Tokens:
         if len(found) != 1:
             raise NotFound("no token has that ref id, session id or value; see: auth-server auth ls")
         return found[0]
-
-    def each(self) -> Iterator[Living]:
-        """Yield every token that counts now, durable ones and then the others; never all of them in memory."""
-        now = self._clock()
-        durable, others = self._records.tokens.each(now), self._state.each(Kind.ACCESS_TOKEN, now)
-        for token in chain(map(unpack, durable), map(unpack, others)):
-            living = self.living(token, now)
-            if living is not None:
-                yield living
 
     def revoke(self, token: Token, by: Actor = SERVER, why: str = "") -> None:
         """End a token and every session made with it; dead everywhere, durably, on return.

@@ -1,6 +1,5 @@
 """The Flask application: a view for each endpoint, errors in the form of their surface, Flask-SQLAlchemy."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,11 @@ from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from auth_server.http.endpoints import every_endpoint
-from auth_server.http.errors import HttpError, render
+from auth_server.http.errors import HttpError
 from auth_server.http.exchange import Exchange
 from auth_server.http.incoming import PROBES
-from auth_server.http.lane import Application, Lane
-from auth_server.protocol.feature import Endpoint, Operation, Surface
+from auth_server.http.lane import Lane
+from auth_server.protocol.feature import Endpoint, Operation
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
 from auth_server.store.tables import metadata
@@ -35,7 +34,7 @@ class Database(SQLAlchemy):
         return self._engine
 
 
-def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Application:
+def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Lane:
     """Return the WSGI application.
 
     Args:
@@ -63,7 +62,7 @@ def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Applicat
             )
             if endpoint.lane and lane:
                 routes.update({(operation.method, path): (endpoint, operation) for operation in endpoint.operations})
-    app.register_error_handler(HTTPException, lambda error: _refusal(exchange, settings.issuer_path, error))
+    app.register_error_handler(HTTPException, lambda error: _refusal(exchange, error))
     return Lane(routes, exchange, app)
 
 
@@ -93,27 +92,13 @@ def _view(exchange: Exchange, endpoint: Endpoint) -> Callable[..., FlaskResponse
     return view
 
 
-def _refusal(exchange: Exchange, issuer_path: str, error: HTTPException) -> FlaskResponse:
+def _refusal(exchange: Exchange, error: HTTPException) -> FlaskResponse:
     """What Flask itself refuses: unknown paths, wrong methods."""
-    environ = flask_request.environ
     own: tuple[tuple[str, str], ...] = ()
     if isinstance(error, MethodNotAllowed):
         own = (("Allow", ", ".join(sorted(error.valid_methods or ()))),)
     text = {404: "Not found", 405: "Method not allowed"}.get(error.code or 500, error.name)
-    problem = HttpError(error.code or 500, text, own)
-    surface = surface_of(environ.get("PATH_INFO", "").removeprefix(issuer_path))
-    return _flask(exchange.finish(environ, None, render(problem, surface), time.perf_counter()))
-
-
-def surface_of(path: str) -> Surface:
-    """Return how errors look at a path that no endpoint has."""
-    if path.startswith("/api/v1/oauth"):
-        return Surface.OAUTH
-    if path.startswith("/api/v1/admin"):
-        return Surface.PROBLEM
-    if path.startswith(("/api", "/metrics", WELL_KNOWN)):
-        return Surface.PHOTOPRISM
-    return Surface.PAGE
+    return _flask(exchange.refuse(flask_request.environ, HttpError(error.code or 500, text, own)))
 
 
 def _flask(response: Response) -> FlaskResponse:

@@ -7,9 +7,9 @@ from typing import Any
 
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.http import headers, incoming
-from auth_server.http.errors import Bug, render, status_of
+from auth_server.http.errors import Bug, HttpError, render, status_of
 from auth_server.http.peer import peer_address
-from auth_server.protocol.feature import Cors, Endpoint, Operation
+from auth_server.protocol.feature import Cors, Endpoint, Operation, Surface
 from auth_server.protocol.messages import Headers, Request, Response
 from auth_server.protocol.server import Server
 
@@ -81,6 +81,11 @@ class Exchange:
             answer = self._failed(error, endpoint)
         return self.finish(environ, endpoint, answer, started)
 
+    def refuse(self, environ: Mapping[str, Any], error: HttpError) -> Response:
+        """Return the answer to what no endpoint takes: an unknown path, a wrong method, no request at all."""
+        path = environ.get("PATH_INFO", "").removeprefix(self.server.settings.issuer_path)
+        return self.finish(environ, None, render(error, surface_of(path)), time.perf_counter())
+
     def finish(
         self,
         environ: Mapping[str, Any],
@@ -108,3 +113,14 @@ class Exchange:
             address, actor = request.address, request.actor
         self.server.access_log.write(method, path, response.status, seconds, address, actor)
         return response
+
+
+def surface_of(path: str) -> Surface:
+    """Return how errors look at a path that no endpoint has."""
+    if path.startswith("/api/v1/oauth"):
+        return Surface.OAUTH
+    if path.startswith("/api/v1/admin"):
+        return Surface.PROBLEM
+    if path.startswith(("/api", "/metrics", "/.well-known/")):
+        return Surface.PHOTOPRISM
+    return Surface.PAGE

@@ -9,6 +9,7 @@ import orjson
 from auth_server.errors import InvalidInput
 from auth_server.http.errors import HttpError
 from auth_server.http.peer import came_by_http, peer_address
+from auth_server.protocol.description import Schema
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Body, Endpoint, Operation, Surface
 from auth_server.protocol.messages import Request
@@ -48,7 +49,7 @@ def read(
     elif query and endpoint.surface is Surface.OAUTH and request.method == "POST":  # RFC 6749 §3.2 (S-010)
         raise InvalidRequest("Parameters belong into the body, not into the query string")
     if endpoint.body is not Body.NONE and request.method not in ("GET", "HEAD", "OPTIONS"):
-        _read_body(request, endpoint.body, environ, settings.max_body)
+        _read_body(request, endpoint.body, environ, settings.max_body, operation.request or {})
     return request
 
 
@@ -71,7 +72,7 @@ def _pairs(environ: Mapping[str, Any], query: str, limit: int) -> list[tuple[str
     return pairs
 
 
-def _read_body(request: Request, accepted: Body, environ: Mapping[str, Any], limit: int) -> None:
+def _read_body(request: Request, accepted: Body, environ: Mapping[str, Any], limit: int, declared: Schema) -> None:
     body = read_bytes(environ, limit)
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise HttpError(415, "A request body must not be compressed")
@@ -90,7 +91,7 @@ def _read_body(request: Request, accepted: Body, environ: Mapping[str, Any], lim
         if accepted is Body.JSON:
             request.json = _object(body) if body else None
         elif body:
-            request.form = _texts(_object(body))
+            request.form = _texts(_object(body), declared.get("properties", {}))
     elif accepted is Body.JSON:
         if body:
             raise HttpError(415, f"The body must be {_JSON}")
@@ -231,17 +232,21 @@ def _refuse_repeats(body: bytes) -> None:
         raise InvalidInput("body", "is no JSON in UTF-8") from None
 
 
-def _texts(members: Mapping[str, Any]) -> dict[str, str]:
-    """JSON members as form parameters: strings and integers; null and the empty string mean absent."""
+def _texts(members: Mapping[str, Any], declared: Mapping[str, Schema]) -> dict[str, str]:
+    """JSON members as form parameters; null and the empty string mean absent.
+
+    Args:
+        declared: schemas of those that the operation knows; only these may be integers, and only where they say so.
+    """
     form = {}
     for name, value in members.items():
         if isinstance(value, str):
             if value:
                 form[name] = value
-        elif type(value) is int:
+        elif type(value) is int and "integer" in declared.get(name, {}).get("type", ()):
             form[name] = str(value)
         elif value is not None:
-            raise InvalidRequest("JSON members must be strings or integers")
+            raise InvalidRequest("JSON members must be strings, or integers where the member is one")
     _refuse_control(form)
     return form
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from auth_server.http.errors import HttpError
 from auth_server.http.exchange import Exchange
 from auth_server.protocol.feature import Endpoint, Operation
+from auth_server.protocol.messages import Response
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -30,10 +32,18 @@ class Lane:
         self._routes, self._exchange, self._flask = routes, exchange, flask
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        if route is None:
-            return self._flask(environ, start_response)
-        response = self._exchange.run(environ, *route)
+        host = environ.get("HTTP_HOST", "")
+        if "," in host or (not host and environ.get("SERVER_PROTOCOL") == "HTTP/1.1"):  # RFC 9112 §3.2
+            response = self.refuse(environ, HttpError(400, "There must be one Host header"))
+        else:
+            route = self._routes.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+            if route is None:
+                return self._flask(environ, start_response)
+            response = self._exchange.run(environ, *route)
         body = response.body
         start_response(STATUS_LINES[response.status], [*response.headers, ("Content-Length", str(len(body)))])
         return [body]
+
+    def refuse(self, environ: Mapping[str, Any], error: HttpError) -> Response:
+        """Return the answer to what the web server could not read as a request."""
+        return self._exchange.refuse(environ, error)

@@ -12,6 +12,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 """JSON schema, draft 2020-12."""
 
+TEXT: Schema = {"type": "string", "pattern": r"^[^\u0000]*$"}
 SHORTEST_NOTICE = timedelta(days=365)  # docs/api-stability.md promises it
 
 
@@ -26,7 +27,7 @@ class Parameter:
     """
 
     description: str
-    schema: Schema = field(default_factory=lambda: {"type": "string"})
+    schema: Schema = field(default_factory=lambda: TEXT)
     required: bool = False
 
 

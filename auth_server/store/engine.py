@@ -160,5 +160,6 @@ def move_generation(connection: Connection) -> None:
 
 
 def _reason(error: Exception) -> str:
-    kind = "database is locked" if isinstance(error, OperationalError) and "locked" in str(error.orig) else ""
-    return kind or f"the database does not answer ({type(error).__name__})"
+    """What happened, in the driver's words where those are of the connection: never a statement or its values."""
+    told = str(error.orig).partition("\n")[0][:200] if isinstance(error, OperationalError) else ""
+    return f"the database does not answer ({told or type(error).__name__})"

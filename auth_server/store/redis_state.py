@@ -38,6 +38,12 @@ _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:",
 _KIND = tuple(bytes([number]) for number in range(128))
 
 
+def _reason(error: RedisError) -> str:
+    """What happened; in Redis' own words where it did not get to a command, which may hold values."""
+    told = str(error) if isinstance(error, BrokenConnection) else type(error).__name__
+    return f"Redis does not answer ({told})"
+
+
 class RedisState:
     """State of many machines.
 
@@ -102,7 +108,7 @@ class RedisState:
         try:
             return self._exchange(*command)
         except RedisError as error:
-            raise Unavailable(f"Redis does not answer ({type(error).__name__})") from error
+            raise Unavailable(_reason(error)) from error
 
     def _run(self, script: redis_scripts.Script, *arguments: bytes | str | int) -> Any:
         try:
@@ -111,7 +117,7 @@ class RedisState:
             except NoScriptError:  # nothing happened: Redis is new, or forgot its scripts
                 return self._exchange(b"EVAL", script.source, 1, self._prefix, *arguments)
         except RedisError as error:
-            raise Unavailable(f"Redis does not answer ({type(error).__name__})") from error
+            raise Unavailable(_reason(error)) from error
 
     # ---- the interface
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:

@@ -25,6 +25,11 @@ BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
 _COLUMNS = "key, expires_at, data, client_id, subject, family"
 _BY = {Index.KEY: "key", Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
 _LIVES = "(expires_at IS NULL OR expires_at > ?)"
+# The indexes of keys and clients begin with the kind. Those of subjects and families do not know it: there the plus
+# keeps SQLite from going through all entries of a kind.
+_OF_KIND = {Index.SUBJECT: "+kind = ? AND subject = ?", Index.FAMILY: "+kind = ? AND family = ?"}
+_OF_KIND |= {Index.CLIENT: "kind = ? AND client_id = ?"}
+_KINDS = f"kind IN ({', '.join(str(int(kind)) for kind in Kind)})"
 _GET = f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND key = ? AND {_LIVES} AND taken_at IS NULL"
 _PUT = f"INSERT OR REPLACE INTO entries ({_COLUMNS}, kind) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _TAKE = (
@@ -41,10 +46,10 @@ _EACH = (
     " AND taken_at IS NULL ORDER BY number DESC LIMIT ?"
 )
 _ANY_DEAD = "SELECT 1 FROM entries WHERE expires_at <= ? LIMIT 1"
-_IS_OVER = "SELECT 1 FROM entries WHERE kind = ? AND {column} = ? LIMIT 1 OFFSET ?"
-_DROP_DEAD = "DELETE FROM entries WHERE kind = ? AND {column} = ? AND +expires_at <= ?"
+_IS_OVER = "SELECT 1 FROM entries WHERE {these} LIMIT 1 OFFSET ?"
+_DROP_DEAD = "DELETE FROM entries WHERE {these} AND +expires_at <= ?"
 _DROP_OLDEST = (
-    "DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE kind = ? AND {column} = ?"
+    "DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE {these}"
     " ORDER BY number DESC LIMIT -1 OFFSET ?)"
 )
 _DRAW = (
@@ -179,17 +184,17 @@ class SqliteState:
         if keep is None:
             self._execute(_PUT, row)
             return
-        column = _BY[keep.index]
-        kind_and_value = (int(kind), getattr(entry, column))
+        these = _OF_KIND[keep.index]
+        kind_and_value = (int(kind), getattr(entry, _BY[keep.index]))
         limit = (*kind_and_value, keep.newest)
         with self._write() as connection:
             connection.execute(_PUT, row)
             if (
                 connection.execute(_ANY_DEAD, (now,)).fetchone()  # mostly not, and told by one look at an index
-                and connection.execute(_IS_OVER.format(column=column), limit).fetchone()
+                and connection.execute(_IS_OVER.format(these=these), limit).fetchone()
             ):
-                connection.execute(_DROP_DEAD.format(column=column), (*kind_and_value, now))
-            connection.execute(_DROP_OLDEST.format(column=column), limit)
+                connection.execute(_DROP_DEAD.format(these=these), (*kind_and_value, now))
+            connection.execute(_DROP_OLDEST.format(these=these), limit)
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         rows = self._read(_GET, (int(kind), key, now))
@@ -256,8 +261,11 @@ class SqliteState:
         where, arguments = self._condition(index, value)
         if index is Index.KEY and len(value) != KEY_DIGITS:
             return 0
+        by_kind = index in (Index.KEY, Index.CLIENT)
         if kind is not None:
-            where, arguments = f"{where} AND kind = ?", (*arguments, int(kind))
+            where, arguments = f"{'' if by_kind else '+'}kind = ? AND {where}", (int(kind), *arguments)
+        elif by_kind:
+            where = f"{_KINDS} AND {where}"
         return self._execute(f"DELETE FROM entries WHERE {where}", arguments, "FULL")
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:

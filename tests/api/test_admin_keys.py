@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from auth_server.domain.roles import ADMIN
-from auth_server.domain.users import Changes
 from auth_server.store.state import Page
 from tests import proves
 from tests.sites import Site, site
@@ -106,40 +104,6 @@ def test_wrong_body_is_refused(here: Site, body: dict[str, object]):
 def test_what_is_no_json_object_is_refused(here: Site, body: bytes, kind: str, status: int):
     headers = bearer(here.token("admin:keys"))
     assert here.http.post(ROTATE, data=body, content_type=kind, headers=headers).status_code == status
-
-
-def admin_routes(here: Site) -> list[tuple[str, str]]:
-    """Every route below /api/v1/admin, taken from the OpenAPI document so that a new one cannot be forgotten."""
-    paths = here.http.get("/api/v1/openapi.json").json["paths"]
-    return [
-        (method.upper(), path)
-        for path, methods in paths.items()
-        if path.startswith("/api/v1/admin")
-        for method in methods
-    ]
-
-
-@proves("S-126")
-def test_admin_routes_need_their_scope(here: Site):
-    """401 without a token; 403 with a session, a wildcard, another scope, an app password; on every route there is."""
-    admin = here.server.users.add("root", "correct horse battery", Changes(role=ADMIN))
-    refused = {
-        "a session": here.session(admin),
-        "wildcard": here.token("*"),
-        "another scope": here.token("metrics"),
-        "read only": here.token("admin:read"),
-        "an app password": here.app_password(admin, "admin:*"),
-        "its scope": here.app_password(admin, "admin:keys"),
-    }
-    routes = admin_routes(here)
-    assert ("POST", ROTATE) in routes
-    for method, path in routes:
-        answer = here.http.open(path, method=method)
-        assert (answer.status_code, answer.mimetype) == (401, "application/problem+json"), (method, path)
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-        assert here.http.open(path, method=method, headers=bearer("0" * 48)).status_code == 401
-        for kind, token in refused.items():
-            assert here.http.open(path, method=method, headers=bearer(token)).status_code == 403, (method, path, kind)
 
 
 def test_either_word_gives_access(here: Site):

@@ -93,7 +93,7 @@ def _based(schema: Any) -> Any:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What such a server keeps; each test has a copy."""
     made = site(tmp_path_factory.mktemp("examples"))
-    prepare(made)
+    prepare(made.server)
     made.server.close()
     return made.server.settings.home.parent
 

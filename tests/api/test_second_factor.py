@@ -169,8 +169,9 @@ def test_a_code_counts_once_and_none_before_it(here: Site, app: Authenticator, s
 @proves("S-070")
 def test_a_code_counts_once_among_many_at_once(here: Site, app: Authenticator):
     """Eight logins at the same instant, from eight addresses."""
-    code = app.code()
-    assert sorted(at_once([here] * 8, code)) == [200] + [401] * 5 + [429] * 2
+    statuses = sorted(at_once([here] * 8, app.code()))
+    assert statuses[0] == 200
+    assert {401} <= {*statuses[1:]} <= {401, 429}
 
 
 @proves("S-070")

@@ -1,16 +1,21 @@
 """Swagger UI under its policy: it shows every operation, tries them, and keeps everything at home."""
 
+import json
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import listening
+from tests.people import join
 from tests.sites import Site
 
 TOKEN = "#operations-OAuth-post_oauth_token"
+SIGN_IN = "#operations-PhotoPrism-post_session"
+LOOK = "#operations-PhotoPrism-get_session"
 KEYS = "#operations-Admin-get_admin_keys"
 
 
@@ -23,6 +28,10 @@ class Watch:
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.add_init_script(
+            "document.addEventListener('securitypolicyviolation', (event) =>"
+            " console.error(`${event.violatedDirective} forbids ${event.blockedURI}`))"
+        )
 
 
 @pytest.fixture
@@ -52,9 +61,9 @@ def execute(page: Page, operation: str) -> str:
         block.locator(".opblock-summary-control").click()
         block.get_by_role("button", name="Try it out").click()
     block.get_by_role("button", name="Execute").click()
-    live = block.locator(".live-responses-table")
-    expect(live).to_be_visible()
-    return live.inner_text()
+    live = block.locator(".live-responses-table .response-col_description")
+    expect(live.last).to_be_visible()
+    return live.last.locator(".highlight-code").first.inner_text()
 
 
 def test_it_shows_every_operation_and_asks_nobody_else(page: Page, here: Site, watch: Watch):
@@ -67,16 +76,66 @@ def test_it_shows_every_operation_and_asks_nobody_else(page: Page, here: Site, w
     assert watch.complaints == []
 
 
+def answered(shown: str) -> Any:
+    """The JSON body among what the page shows of an answer."""
+    return json.loads(shown[shown.index("{") : shown.rindex("}") + 1])
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "x_auth_token", "x_session_id"])
+def test_a_person_signs_in_and_looks_at_the_session(page: Page, here: Site, watch: Watch, scheme: str):
+    """The example of POST session as it stands; then its token in the dialog, in each of the three headers."""
+    user = join(here)
+    open_page(page, here)
+    token = answered(execute(page, SIGN_IN))["access_token"]
+    authorize(page, scheme, token)
+    shown = answered(execute(page, LOOK))
+    assert (shown["access_token"], shown["user"]["UID"]) == (token, user.uid)
+    assert watch.complaints == []
+
+
 def test_a_token_is_issued_from_the_page(page: Page, here: Site, watch: Watch):
-    """Authorize as a client, then try the token endpoint: a real token comes back."""
+    """Authorize as a client, then try the token endpoint with what stands in the form: a real token comes back."""
     made = here.server.clients.add({"client_name": "page", "scope": "metrics"})
     open_page(page, here)
     authorize(page, "client", made.client.client_id, made.secret or "")
+    assert answered(execute(page, TOKEN))["scope"] == "metrics"
+    assert watch.complaints == []
+
+
+def test_a_client_may_stand_in_the_form(page: Page, here: Site, watch: Watch):
+    """Without the dialog; fields that are left empty are not sent."""
+    made = here.server.clients.add({"client_name": "page", "scope": "metrics"})
+    open_page(page, here)
     page.locator(TOKEN).locator(".opblock-summary-control").click()
     page.locator(TOKEN).get_by_role("button", name="Try it out").click()
-    row = page.locator(TOKEN).locator("tr", has=page.locator("td.parameters-col_name", has_text="grant_type"))
-    row.locator("input").first.fill("client_credentials")
-    assert '"access_token"' in execute(page, TOKEN)
+    for name, value in (("client_id", made.client.client_id), ("client_secret", made.secret or "")):
+        page.locator(TOKEN).locator(f"tr[data-property-name={name}] input").first.fill(value)
+    with page.expect_request("**/oauth/token") as asked:
+        assert answered(execute(page, TOKEN))["scope"] == "metrics"
+    assert sorted(parse_qs(asked.value.post_data)) == ["client_id", "client_secret", "grant_type"]
+    assert watch.complaints == []
+
+
+@pytest.mark.parametrize("operation", [TOKEN, SIGN_IN])
+def test_it_fits_into_a_narrow_window(page: Page, here: Site, operation: str):
+    """Nobody scrolls sideways on a phone, whatever is open; the button to try it can be reached."""
+    join(here)
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, here)
+    execute(page, operation)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_it_follows_the_wish_for_dark_or_light(page: Page, here: Site, watch: Watch):
+    """From the start, and while it is open."""
+    body, paper, ink = page.locator("body"), "rgb(250, 250, 250)", "rgb(28, 32, 34)"
+    page.emulate_media(color_scheme="dark")
+    open_page(page, here)
+    expect(body).to_have_css("background-color", ink)
+    page.emulate_media(color_scheme="light")
+    expect(body).to_have_css("background-color", paper)
+    page.reload()
+    expect(body).to_have_css("background-color", paper)
     assert watch.complaints == []
 
 
@@ -86,6 +145,12 @@ def test_the_admin_api_is_tried_with_a_token(page: Page, here: Site, watch: Watc
     authorize(page, "bearer", here.token("admin:keys"))
     assert '"ES256"' in execute(page, KEYS)
     assert watch.complaints == []
+
+
+def test_a_refusal_is_shown_on_the_page(page: Page, here: Site):
+    """A challenge for Basic does not make the browser ask by itself."""
+    open_page(page, here)
+    assert answered(execute(page, TOKEN))["error"] == "invalid_client"
 
 
 def test_it_works_below_an_issuer_with_a_path(page: Page, tmp_path: Path, watch: Watch):

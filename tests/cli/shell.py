@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 from click.testing import CliRunner
+from pyotp import TOTP
 from werkzeug.test import Client as HttpClient
 
 from auth_server import assembly
@@ -129,10 +130,25 @@ class Shell:
         data = {"grant_type": "client_credentials", **form}
         return self.http.post(TOKEN, data=data, auth=(client_id, secret)).json
 
-    def login(self, name: str, password: str = PASSWORD) -> Any:
+    def login(self, name: str, password: str = PASSWORD, **more: str) -> Any:
         """Sign in at the server; the answer's JSON."""
-        body = {"username": name, "password": password}
+        body = {"username": name, "password": password, **more}
         return self.http.post(SESSION, json=body, environ_base={"REMOTE_ADDR": ADDRESS}).json
+
+    def set_up_second_factor(self, name: str) -> None:
+        """Let the server ask somebody for codes from now on."""
+        session = self.login(name)
+        path = f"/api/v1/users/{session['user']['UID']}/passcode"
+
+        def ask(verb: str, **members: str) -> Any:
+            body = {"type": "totp", **members}
+            answer = self.http.post(path + verb, json=body, headers={"X-Auth-Token": session["access_token"]})
+            assert answer.status_code == 200, answer.json
+            return answer.json
+
+        secret = ask("", password=PASSWORD)["Secret"]
+        ask("/confirm", code=TOTP(secret).now())
+        ask("/activate")
 
     def events(self) -> list[AuditEvent]:
         """What stands in the audit since the store was made, oldest first; without the rotation that made the keys."""

@@ -31,6 +31,14 @@ def test_logins_are_told_by_address_name_and_kind_of_secret(shell: Shell) -> Non
     assert shell.json("audit", "logins", "198.") == []
 
 
+def test_a_wrong_code_is_a_login_that_failed(shell: Shell) -> None:
+    shell.json("users", "add", "jane", "--password", PASSWORD)
+    shell.set_up_second_factor("jane")
+    assert "error" in shell.login("jane", code="000000")
+    row = shell.json("audit", "logins", "jane")[0]
+    assert (row["client_ip"], row["realm"], row["status"]) == (ADDRESS, "passcode", "failed")
+
+
 def test_logins_have_photoprisms_columns(shell: Shell) -> None:
     shell.json("users", "add", "jane", "--password", PASSWORD)
     shell.login("jane")

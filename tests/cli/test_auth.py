@@ -64,6 +64,13 @@ def test_one_that_never_expires(shell: Shell, never: str) -> None:
     assert answer.json["expires_in"] == 0
 
 
+@pytest.mark.parametrize("never", ["-1", "0"])
+def test_the_setting_may_be_never(shell: Shell, never: str) -> None:
+    """Where nothing is asked for; what is asked for still counts."""
+    assert shell.json("auth", "add", "jane", APP_PASSWORD_TTL=never)["expires_at"] is None
+    assert shell.json("auth", "add", "jane", "--expires", "60", APP_PASSWORD_TTL=never)["expires_at"]
+
+
 @proves("S-077")
 @pytest.mark.parametrize("scope", ["admin:keys", "admin:*", "introspect", "sessions admin:users"])
 def test_an_app_password_never_has_the_scope_of_an_admin(shell: Shell, scope: str) -> None:

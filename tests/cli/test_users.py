@@ -3,10 +3,8 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-from pyotp import TOTP
 
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
@@ -226,18 +224,7 @@ def test_search_is_a_prefix(shell: Shell) -> None:
 def test_who_has_lost_the_second_factor_gets_it_reset(shell: Shell, flag: str) -> None:
     """With other changes at once; nothing changes where there is none."""
     shell.json("users", "add", "jane", "--password", PASSWORD)
-    session = shell.login("jane")["access_token"]
-    uid = shell.json("users", "show", "jane")["uid"]
-
-    def asked(verb: str, **body: str) -> Any:
-        path, body = f"/api/v1/users/{uid}/passcode{verb}", {"type": "totp", **body}
-        answer = shell.http.post(path, json=body, headers={"X-Auth-Token": session})
-        assert answer.status_code == 200, answer.json
-        return answer.json
-
-    secret = asked("", password=PASSWORD)["Secret"]
-    asked("/confirm", code=TOTP(secret).now())
-    asked("/activate")
+    shell.set_up_second_factor("jane")
     assert shell.login("jane")["code"] == 32
     assert "Local (2FA)" in shell.run("users", "ls").out
     done = shell.json("users", "mod", "jane", flag, "--display-name", "Jane")

@@ -10,7 +10,7 @@ from tools.docs.blocks import Block, blocks
 
 PORTS = ("2342", "5000", "8080", "8443", "9090")
 """Ports that pages name; each test has others."""
-SHOWN = ("text", "json")
+RUN = ("sh", "python")
 LINKED = ("Makefile", "auth_server", "config", "examples", "pyproject.toml", "requirements", "tools")
 """What of the source a reader sees in their checkout."""
 ADMIN_PASSWORD = "Correct-horse-7-battery"
@@ -57,7 +57,8 @@ class Reader:
             AssertionError: a command failed, or printed something else than the page shows.
         """
         parts = list(blocks(page))
-        if not any(block.comments.get("page") == "no server" for block in parts):
+        starts_its_own = any(block.comments.get("page") == "no server" for block in parts)
+        if not starts_its_own and any(map(_is_run, parts)):
             self.shell.start(f"AUTH_SERVER_ADMIN_PASSWORD={ADMIN_PASSWORD} auth-server serve", "Ready: ")
         last = Done(0, "", "")
         for block in parts:
@@ -72,7 +73,7 @@ class Reader:
 
     def _do(self, block: Block, last: Done) -> Done:
         given = block.comments
-        if "page" in given or "not run" in given or "drawing" in given or block.language.startswith("{"):
+        if "page" in given or "not run" in given or ("shown" in given and block.language not in RUN):
             return last
         if "run" in given:
             return self._run(given["run"], 0)
@@ -101,3 +102,7 @@ class Reader:
         done = self.shell.run(self.memory.put_in(text))
         assert done.code == code, f"exit code {done.code} of:\n{text}\n{done.both}"
         return done
+
+
+def _is_run(block: Block) -> bool:
+    return bool({"run", "let"} & {*block.comments}) or block.language in RUN

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE = 60  # seconds for a block
+PATIENCE = 120  # seconds for a block
 # A command that fails anywhere in the block counts, as with `set -e`, but the shell lives on.
 HEAD = "trap 'failed=${failed:-$?}' ERR; set -o pipefail\n"
 

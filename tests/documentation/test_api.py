@@ -16,6 +16,7 @@ from tools.docs.declared import operations
 
 OPERATIONS = [(operation["operationId"], method, path, operation) for method, path, operation in operations()]
 ALONE = "curl() { command curl -s -o /dev/null -w '%{http_code}' \"$@\"; }\n"
+FOR_ADMINS = {"get_sessions"}
 # Where the example alone cannot succeed: the answer that it gets, and why.
 OTHERWISE = {
     "post_users_by_uid_passcode_confirm": (403, "the code of the example is of another time"),
@@ -38,7 +39,7 @@ def test_the_example_gets_an_answer_that_is_described(
     visitor: Visitor, name: str, method: str, path: str, operation: dict[str, Any]
 ) -> None:
     """With what the page says about its variables; it succeeds, but for those named above."""
-    user = visitor.user(examples.PASSWORD)
+    user = visitor.user(examples.PASSWORD, role="admin" if name in FOR_ADMINS else "user")
     client = visitor.client("metrics introspect admin:*")
     token = visitor.token(client) if "admin" in path or "metrics" in path else visitor.session(user)
     living = visitor.server.inside.tokens.find(token)

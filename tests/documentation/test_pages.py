@@ -17,7 +17,7 @@ WRITTEN = [
 ]
 NAMES = [str(path.relative_to(ROOT)) for path in WRITTEN]
 # Blocks that no test runs: page and reason. One more needs a line here, so that nobody overlooks it.
-EXEMPT: set[tuple[str, str]] = set()
+EXEMPT = {("docs/api-stability.md", "a part of a declaration; tests/api tries the whole")}
 
 
 def has_commands(name: str) -> bool:

@@ -1,11 +1,13 @@
 """The site: it is built without a warning, complete without a network, and fit to be read on a phone."""
 
+import fcntl
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -16,15 +18,22 @@ from tests.servers.auth_server import ROOT
 __all__ = ["browser"]
 READ = ("index", "start", "how-to/script", "reference/api/oauth", "reference/commands", "reference/errors", "security")
 """Pages that are looked at in a browser: one of each kind."""
+KNOWN = {"127.0.0.1", "github.com", "keepachangelog.com", "semver.org", "www.rfc-editor.org"}
+"""Hosts that pages may name."""
 LOADING = {"src", "srcset", "poster", "data", "action", "formaction"}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as `make docs` does; strict, so that a broken link is an error."""
-    folder = tmp_path_factory.mktemp("site") / "site"
-    done = subprocess.run([sys.executable, "-m", "tools.docs", folder], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The site, built as `make docs` does, once for all workers; strict, so that a broken link is an error."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "site"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            command = [sys.executable, "-m", "tools.docs", folder]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -61,6 +70,12 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
         named = re.findall(r"url\(\s*[\"']?([^\"')]+)|@import\s+[\"']([^\"']+)", style.read_text())
         foreign |= {(style.name, address) for pair in named for address in pair if is_foreign(address)}
     assert foreign == set()
+
+
+def test_links_outside_are_few_and_known(site: Path) -> None:
+    """To specifications, and to the makers of the theme."""
+    links = {link for page in site.rglob("*.html") for link in Loads(page.read_text()).links if is_foreign(link)}
+    assert {urlsplit(link).hostname for link in links} <= KNOWN
 
 
 def test_every_link_inside_leads_somewhere(site: Path) -> None:

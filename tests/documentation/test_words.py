@@ -29,7 +29,7 @@ def wrong_option(line: str) -> str | None:
     context = click.Context(command_line)
     while parts and isinstance(command, click.Group):
         name = parts.pop(0)
-        if name == "…":
+        if name == "…" or name.isupper():
             return None
         found = command.get_command(context, name)
         if found is None:

@@ -1,20 +1,25 @@
 """Lists of what counts: order, pages, what a text finds, and how little is read for it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from auth_server.domain import token_lists
 from auth_server.domain.users import Changes
 from auth_server.protocol.feature import Authorization
 from auth_server.protocol.tokens.access_token import issue
 from auth_server.store.records import User
-from auth_server.store.state import Page
+from auth_server.store.state import Index, Page
 from tests import proves
 from tests.people import SESSION, bearer, join, signed_in
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 from tests.servers.statements import Statements, plan, traced
 from tests.sites import Site, site
 
@@ -221,3 +226,49 @@ def test_a_persons_tokens_are_read_by_an_index(tmp_path: Path) -> None:
         (tokens,) = statements.reads("entries")
         by_user = "SEARCH entries USING INDEX ix_entries_subject (subject=? AND rowid<?)"
         assert plan(tmp_path / "home" / "state.db", tokens) == by_user
+
+
+def test_other_stores_are_asked_as_little(tmp_path: Path, postgresql_server: PostgreSQL, redis_server: Redis) -> None:
+    """PostgreSQL and Redis: the same list, by as many statements and scripts for a hundred entries as for ten."""
+    url = postgresql_server.create(f"lists_{tmp_path.name}")
+    here = site(tmp_path, signing_algs=["ES256"], database_url=url, redis_url=redis_server.url)
+    here.server.state.revoke(Index.ALL, "")
+    people = [join(here, f"person{count}") for count in range(30)]
+    made = []
+    for count in range(150):
+        here.clock.advance(1)
+        one = people[count % 30]
+        made.append(here.session(one) if count % 3 else app_password(here, one, "Phone"))
+    expected = ref_ids(here, *made[::-1][:100])
+    assert found(here, page=Page(100)) == expected  # Redis has the script now
+    with asked(redis_server) as count_asked:
+        for limit in (10, 100):
+            here.server.users.update(people[0].uid, lambda user: user)  # no copy is left
+            count_asked()
+            assert found(here, page=Page(limit)) == expected[:limit]
+            statements, scripts = count_asked()
+            assert statements <= 5
+            assert scripts == 1
+    assert len(found(here, "person7")) == 5
+
+
+@contextmanager
+def asked(redis: Redis) -> Iterator[Callable[[], tuple[int, int]]]:
+    """Count the SQL statements of this process, and Redis' scripts, since they were counted last."""
+    statements: list[str] = []
+    last = 0
+
+    def note(*told: Any) -> None:
+        statements.append(told[2])
+
+    def count() -> tuple[int, int]:
+        nonlocal last
+        stats = redis.command("INFO", "commandstats").decode()
+        scripts = sum(int(number) for number in re.findall(r"cmdstat_eval(?:sha)?:calls=(\d+)", stats))
+        done, last = (len(statements), scripts - last), scripts
+        statements.clear()
+        return done
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield count
+    event.remove(Engine, "before_cursor_execute", note)

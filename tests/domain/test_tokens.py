@@ -46,23 +46,23 @@ def test_what_has_expired_counts_nowhere(here: Site, jane: User) -> None:
     tokens = here.server.tokens
     token = short_lived(here, jane)
     here.clock.advance(59)
-    assert [living.token for living in tokens.each()] == [token]
+    assert [living.token for living in here.server.token_lists.all()] == [token]
     assert tokens.living(token, here.clock()) is not None
     here.clock.advance(1)
     assert tokens.living(token, here.clock()) is None
-    assert list(tokens.each()) == []
+    assert list(here.server.token_lists.all()) == []
     for name in (token.session_id, token.ref_id):
         with pytest.raises(NotFound):
             tokens.by_identifier(name)
 
 
-def test_each_leaves_out_what_does_not_count(here: Site, jane: User) -> None:
-    """Durable tokens and then the others, without those of a client that is disabled."""
+def test_lists_leave_out_what_does_not_count(here: Site, jane: User) -> None:
+    """The tokens of a client that is disabled."""
     values = [here.app_password(jane, "sessions"), here.session(jane), here.token("metrics")]
     lost = here.server.tokens.by_identifier(here.token("metrics"))
     here.server.records.clients.change(str(lost.client_id), lambda client: replace(client, enabled=False))
-    expected = [here.server.tokens.by_identifier(values[number]) for number in (0, 2, 1)]
-    assert [living.token for living in here.server.tokens.each()] == expected
+    expected = [here.server.tokens.by_identifier(values[number]) for number in (2, 1, 0)]
+    assert [living.token for living in here.server.token_lists.all()] == expected
 
 
 def test_the_end_of_all_tokens_is_that_of_tokens_only(here: Site, jane: User) -> None:
@@ -72,7 +72,7 @@ def test_the_end_of_all_tokens_is_that_of_tokens_only(here: Site, jane: User) ->
     known = here.server.state.find(Kind.KNOWN_ADDRESS, Index.ALL, "", Page(), here.clock())
     assert len(known) == 1
     assert here.server.tokens.revoke_all() == 2
-    assert list(here.server.tokens.each()) == []
+    assert list(here.server.token_lists.all()) == []
     assert here.server.state.find(Kind.KNOWN_ADDRESS, Index.ALL, "", Page(), here.clock()) == known
 
 

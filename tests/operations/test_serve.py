@@ -268,6 +268,36 @@ def test_databases_that_others_can_read_are_closed(start: Starter, flags: tuple[
     assert f"{files[0]} could be read by others (mode 664); its mode is 600 now" in second.log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"ADMIN_USER": "visitor"}, "ADMIN_USER: is reserved"),
+        ({"KEYS_DIR": "/dev/null/keys"}, "KEYS_DIR /dev/null/keys cannot be used: Not a directory"),
+        ({"HOME": "/dev/null/home"}, "HOME /dev/null/home cannot be used: Not a directory"),
+        ({"REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis does not answer (Error 111 connecting to 127.0.0.1:1"),
+        ({"DATABASE_URL": "postgresql://me:Blue-whale@127.0.0.1:1/x"}, "(connection failed: connection to server at"),
+    ],
+    ids=str,
+)
+def test_what_stops_a_start_is_named(start: Starter, settings: dict[str, str], told: str) -> None:
+    """The setting, or what does not answer and where; never a secret."""
+    refused = start(**settings)
+    assert refused.process.wait(15) == 1
+    log = refused.log.read_text()
+    assert told in log
+    assert "Blue-whale" not in log
+    if "URL" in str(settings):
+        assert "auth-server config show" in log
+
+
+@pytest.mark.parametrize("flag", ["--port", "--workers", "--threads"])
+def test_a_wrong_number_on_the_command_line_is_the_command_lines(start: Starter, flag: str) -> None:
+    """Exit code 2, as for all that is typed wrong."""
+    refused = start(flag, "0")
+    assert refused.process.wait(15) == 2
+    assert flag in refused.log.read_text()
+
+
 def test_a_store_without_schema_names_the_command(start: Starter, tmp_path: Path) -> None:
     """`serve --no-migrate` on an empty HOME does not guess."""
     refused = start("--no-migrate")

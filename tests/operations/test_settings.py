@@ -4,9 +4,15 @@ import base64
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from auth_server.settings import Settings, WrongSettings, load
 from tests import proves
@@ -43,7 +49,8 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("TRUSTED_PROXIES", "0.0.0.0/1 128.0.0.0/1", "trusts every address"),
         ("TRUSTED_PROXIES", "128.0.0.0/2,::1/128,192.0.0.0/2,64.0.0.0/2,0.0.0.0/3,32.0.0.0/3", "trusts every address"),
         ("TRUSTED_PROXIES", "10.0.0.0/8 ::/1 8000::/1", "trusts every address"),
-        ("TRUSTED_PROXIES", "proxy.example", "does not appear to be"),
+        ("TRUSTED_PROXIES", "proxy.example", "'proxy.example' is no network"),
+        ("TRUSTED_PROXIES", "10.0.0.1 10.0.0.0/33", "'10.0.0.0/33' is no network"),
         ("ISSUER", "http://auth.example.org", "must be https"),
         ("ISSUER", "https://auth.example.org/", "no trailing slash"),
         ("ISSUER", "https://auth.example.org?x=1", "query"),
@@ -86,7 +93,11 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("CONFIG_FILE", "/dev/null", "AUTH_SERVER_CONFIG names the settings file"),
         ("WORKRES_FILE", "/no/such/file", "did you mean WORKERS_FILE?"),
         ("HOME", "", "is required"),
-        ("HOST", "", "at least 1 character"),
+        ("HOST", "", "is no address"),
+        ("HOST", "127.0.0.1 ", "is no address"),
+        ("HOST", "http://127.0.0.1", "is no address"),
+        ("HOST", "127.0.0.1:80", "without port and brackets"),
+        ("HOST", "[::1]", "without port and brackets"),
         ("PORT", "seven", "must be a whole number, not 'seven'"),
         ("PORT", "70000", "must be at most 65535, not '70000'"),
         ("PORT", "tcp://10.0.0.1:2342", "enableServiceLinks"),
@@ -97,6 +108,22 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("ISSUER", "https://auth example.org", "must be a URL"),
         ("ISSUER", "https://auth.example.org/a b", "must be a URL"),
         ("ISSUER", "https://auth.example.org/a\n", "must be a URL"),
+        ("ISSUER", "https://auth.example.org/a//b", "must be a URL"),
+        ("ISSUER", "https://auth.example.org/a/../b", "must be a URL"),
+        ("ISSUER", "https://auth.example.org/a/.", "must be a URL"),
+        ("ISSUER", "https://auth.example.org/a%2Fb", "must be a URL"),
+        ("ISSUER", "HTTPS://auth.example.org", "must be a URL"),
+        ("ISSUER", "https://auth..example.org", "must be a URL"),
+        ("ISSUER", "https://auth.example.org:", "must be a URL"),
+        ("ISSUER", "https://auth.example.org:0", "must be a URL"),
+        ("ISSUER", "https://", "must be a URL"),
+        ("ISSUER", "https://@auth.example.org", "no trailing slash, query, fragment or user"),
+        ("ISSUER", "https://me:secret@auth.example.org", "no trailing slash, query, fragment or user"),
+        ("DATABASE_URL", "/var/lib/records.db", "must be a URL"),
+        ("DATABASE_URL", "sqlite:///file:records.db?uri=true", "plain path"),
+        ("REDIS_URL", "redis://127.0.0.1/one", "number of a database"),
+        ("REDIS_URL", "unix://", "path of a socket"),
+        ("APP_PASSWORD_TTL", "-2", "must be at least -1"),
         ("TLS_CERT", "/", "no file / that can be read"),
     ],
 )
@@ -117,6 +144,11 @@ def test_a_dangerous_or_wrong_value_stops_the_start(name: str, value: str, why: 
         ("home = 1", "HOME: must be text, in quotes (file {file})"),
         ("cors_origins = 1", "CORS_ORIGINS: must be a list of texts (file {file})"),
         ("cors_origins = [1]", "CORS_ORIGINS: must be a list of texts (file {file})"),
+        (
+            "[auth_server]",
+            "AUTH_SERVER: is a table, and settings stand in none; write them at the top of the file (file {file})",
+        ),
+        ("AUTH_SERVER_PORT = 1", "AUTH_SERVER_PORT: is not a setting; did you mean PORT? (file {file})"),
         ("prot = 1", "PROT: is not a setting; did you mean PORT? (file {file})"),
         ("[server]", "SERVER: must be 'gunicorn' or 'granian', not {{}} (file {file})"),
         ("port = 1\nPORT = 2", "PORT: stands twice in {file}, as port and as PORT; take one away"),
@@ -190,6 +222,11 @@ def test_a_replaced_key_verifies_what_it_signed() -> None:
         ("THREADS", ""),
         ("CONFIG", ""),
         ("PHOTOPRISM_GRANTS", "OFF"),
+        ("APP_PASSWORD_TTL", "-1"),
+        ("ISSUER", "https://auth.example.org/a.b/~c/..d"),
+        ("ISSUER", "http://localhost:2342"),
+        ("REDIS_URL", "rediss://redis.example:6380/"),
+        ("REDIS_URL", "redis://"),
         ("SERVER", "Granian"),
     ],
 )
@@ -203,9 +240,33 @@ def test_a_wrong_secret_is_not_repeated() -> None:
     """The sentence about a secret does not hold it."""
     assert "hunter2" not in mistakes(ADMIN_PASSWORD="hunter2")
     assert "hunter2" not in mistakes(KEY_ENCRYPTION_KEY="hunter2")
+    assert "hunter2" not in mistakes(DATABASE_URL="hunter2", REDIS_URL="hunter2")
     assert "hunter2" not in mistakes(
         DATABASE_URL="postgresql://u:hunter2@h:bad/x", REDIS_URL="redis://:hunter2@h:bad/0"
     )
+
+
+def test_one_mistake_is_told_once() -> None:
+    """A missing issuer is not also one that is not https."""
+    assert mistakes(HOST="0.0.0.0").count("\n") == 0
+    assert mistakes(ISSUER="https://").count("\n") == 0
+
+
+@pytest.mark.parametrize("spoilt", ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"])
+def test_certificates_are_read_before_the_start(tmp_path: Path, spoilt: str) -> None:
+    """gunicorn would start with any file, and refuse every connection."""
+    names = {name: str(tmp_path / name) for name in ("TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA")}
+    key = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "TLS_KEY").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "auth.example.org")]), datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(1)).sign(key, SHA256())
+    (tmp_path / "TLS_CERT").write_bytes(made.public_bytes(Encoding.PEM))
+    shutil.copy(names["TLS_CERT"], names["TLS_CLIENT_CA"])
+    assert load({f"AUTH_SERVER_{name}": value for name, value in names.items()}).settings.tls_cert
+    Path(names[spoilt]).write_text("no certificate\n")
+    told = mistakes(**names)
+    assert told.startswith("TLS_CLIENT_CA: " if spoilt == "TLS_CLIENT_CA" else "TLS_CERT: and TLS_KEY must be")
+    assert "PEM" in told
 
 
 def test_the_environment_wins_over_a_file_over_the_defaults(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auth_server.store.sql_state import SqliteState
-from auth_server.store.state import Entry, Index, State
+from auth_server.store.state import Entry, Index, Keep, State
 from tests.servers.statements import plan, traced
 from tests.store.conformance.contention import TestStateContention  # noqa: F401
 from tests.store.conformance.state import *  # noqa: F403
@@ -63,3 +63,24 @@ def test_lists_are_read_by_an_index(sqlite_files: Path, index: Index, by: str) -
         (statement,) = statements.reads("entries")
         state.close()
     assert plan(sqlite_files / "state.db", statement) == f"SEARCH entries USING {by}"
+
+
+def test_nothing_goes_through_all_entries(sqlite_files: Path) -> None:
+    """However many there are, limits and revocations look only at those that they are about."""
+    with traced() as statements:
+        state = SqliteState(sqlite_files / "state.db")
+        old = put_many(state, 3, expires_at=NOW)[0]
+        for index in (Index.SUBJECT, Index.CLIENT, Index.FAMILY):
+            state.put(TOKEN, an_entry(), NOW, keep=Keep(index, 1))
+            for kind in (None, TOKEN):
+                state.revoke(index, value_of(old, index), kind)
+            put_many(state, 3, expires_at=NOW)
+        for kind in (None, TOKEN):
+            state.revoke(Index.KEY, old.key.hex(), kind)
+        asked = [one for one in statements if "FROM entries WHERE" in one]
+        state.close()
+    assert len(asked) == 3 * (1 + 3 + 2) + 2
+    for statement in asked:
+        way = plan(sqlite_files / "state.db", statement)
+        assert "SCAN" not in way, (statement, way)
+        assert "(kind=?)" not in way, (statement, way)

@@ -28,7 +28,7 @@ def pages() -> Mapping[str, str]:
     """Return the pages: name to text."""
     tags = [tag["name"] for tag in document().get("tags", ())]
     made = {f"reference/api/{_file(tag)}": _page(tag) for tag in tags}
-    return {"reference/api/index": _index(tags), **made}
+    return {"reference/api/index": _index(tags), "reference/api/objects": _objects(), **made}
 
 
 def _index(tags: list[str]) -> str:
@@ -41,7 +41,7 @@ def _index(tags: list[str]) -> str:
             if tag in operation["tags"]
         ]
         parts += [f"## {tag}\n", "| | path | |\n| --- | --- | --- |", *rows, ""]
-    return "\n".join([*parts, "```{toctree}\n:hidden:\n", *map(_file, tags), "```\n"])
+    return "\n".join([*parts, "```{toctree}\n:hidden:\n", *map(_file, tags), "objects", "```\n"])
 
 
 def _page(tag: str) -> str:
@@ -56,7 +56,7 @@ def _page(tag: str) -> str:
 def _operation(method: str, path: str, operation: Json) -> Iterator[str]:
     yield f"({operation['operationId'].replace('_', '-')})="
     yield f"## {operation.get('summary') or path}\n"
-    yield f"{_badge(method)} `{path}`\n"
+    yield f"{{.request}}\n{_badge(method)} `{path}`\n"
     if operation.get("deprecated"):
         yield "**Deprecated**: see [what the API promises](../../api-stability.md).\n"
     if operation.get("description"):
@@ -95,24 +95,31 @@ def _parameter(parameter: Json) -> tuple[str, ...]:
 def _request(body: Json) -> Iterator[str]:
     kinds = list(body["content"])
     yield f"Body: {' or '.join(f'`{kind}`' for kind in kinds)}.\n"
-    content = body["content"][kinds[0]]
-    yield from _members(resolved(content.get("schema", {})))
+    yield from _members(resolved(body["content"][kinds[0]].get("schema", {})))
 
 
 def _answers(operation: Json) -> Iterator[str]:
-    rows, details = [], []
+    rows: list[tuple[str, str]] = []
+    details: list[str] = []
     for status, reference in sorted(operation["responses"].items()):
         answer = resolved(reference)
-        kinds = [kind for kind in answer.get("content", {}) if kind]
-        rows.append((f"`{status}`", answer.get("description", ""), " or ".join(f"`{kind}`" for kind in kinds)))
+        kinds = list(answer.get("content", {}))
+        other = [f"`{kind}`" for kind in kinds if kind not in ("application/json", "application/problem+json")]
+        headers = [f"`{name}`" for name in answer.get("headers", {}) if name in ("Retry-After", "Allow", "Location")]
+        notes = [answer.get("description", ""), *other, *([f"Header {', '.join(headers)}."] if headers else [])]
+        rows.append((f"`{status}`", " ".join(notes)))
         if status.startswith("2") and kinds:
             details += _good_answer(answer["content"][kinds[0]])
-    yield from table(("answer", "", "type"), rows)
+    yield from table(("answer", ""), rows)
     yield from details
 
 
 def _good_answer(content: Json) -> Iterator[str]:
-    yield from _members(resolved(content.get("schema", {})))
+    schema = content.get("schema", {})
+    if "$ref" in schema or "$ref" in schema.get("items", {}):
+        yield f"The answer is {_type(schema)}, for example:\n"
+    else:
+        yield from _members(schema)
     example = _example(content)
     if isinstance(example, dict | list) and example:
         yield f"```json\n{json.dumps(example, indent=2, ensure_ascii=False)}\n```\n"
@@ -126,26 +133,27 @@ def _example(content: Json) -> Any:
     return next(iter(resolved(content.get("schema", {})).get("examples", ())), None)
 
 
-def _members(schema: Json, prefix: str = "") -> Iterator[str]:
-    """A table of the members of an object, or of the objects in an array; one level of nesting is spelt out."""
-    rows = list(_member_rows(schema, prefix))
+def _objects() -> str:
+    """The page of everything that has a name."""
+    parts = ["# Objects\n", "What requests and answers are made of. Members that are not marked may be missing.\n"]
+    for name, schema in document().get("components", {}).get("schemas", {}).items():
+        parts += [f"({_anchor(name)})=", f"## {name}\n"]
+        parts += [f"{schema['description']}\n"] if schema.get("description") else []
+        parts += list(_members(schema)) or [f"A {_type(schema)}.\n"]
+    return "\n".join(parts)
+
+
+def _members(schema: Json) -> Iterator[str]:
+    """A table of the members of an object."""
+    schema = _merged(schema)
+    rows = []
+    for name, member in schema.get("properties", {}).items():
+        required = " (always)" if name in schema.get("required", ()) else ""
+        about = resolved(member)
+        text = about.get("description", "") if "$ref" not in member else ""
+        rows.append((f"`{name}`{required}", _type(member), " ".join(filter(None, [text, _limits(about)]))))
     if rows:
         yield from table(("member", "type", ""), rows)
-
-
-def _member_rows(schema: Json, prefix: str = "") -> Iterator[tuple[str, ...]]:
-    schema = _merged(schema)
-    if schema.get("type") == "array":
-        yield from _member_rows(resolved(schema.get("items", {})), prefix or "[].")
-        return
-    required = schema.get("required", ())
-    for name, reference in schema.get("properties", {}).items():
-        member = _merged(resolved(reference))
-        note = " (required)" if name in required and not prefix else ""
-        text = " ".join(filter(None, [member.get("description", ""), _limits(member)]))
-        yield f"`{prefix}{name}`{note}", _type(member), text
-        if not prefix and member.get("properties"):
-            yield from _member_rows(member, f"{name}.")
 
 
 def _merged(schema: Json) -> Json:
@@ -160,14 +168,21 @@ def _merged(schema: Json) -> Json:
 
 
 def _type(schema: Json) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](objects.md#{_anchor(name)})"
     kind = schema.get("type")
     if kind is None:
-        parts = [_type(resolved(part)) for word in ("oneOf", "anyOf") for part in schema.get(word, ())]
+        parts = [_type(part) for word in ("oneOf", "anyOf", "allOf") for part in schema.get(word, ())]
         return " or ".join(dict.fromkeys(parts))
     if kind == "array":
-        items = _type(resolved(schema.get("items", {})))
+        items = _type(schema.get("items", {}))
         return f"list of {items}" if items else "list"
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _anchor(name: str) -> str:
+    return f"object-{name.lower()}"
 
 
 def _limits(schema: Json) -> str:
@@ -176,9 +191,12 @@ def _limits(schema: Json) -> str:
         found.append(f"Always `{schema['const']}`.")
     if "enum" in schema:
         found.append(f"One of {', '.join(f'`{value}`' for value in schema['enum'])}.")
-    for word, text in (("minLength", "at least {} characters"), ("maxLength", "at most {} characters")):
-        if word in schema:
-            found.append(text.format(schema[word]).capitalize() + ".")
+    if schema.get("minLength") == 1:
+        found.append("Not empty.")
+    elif "minLength" in schema:
+        found.append(f"At least {schema['minLength']} characters.")
+    if "maxLength" in schema:
+        found.append(f"At most {schema['maxLength']} characters.")
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None and most is not None:
         found.append(f"{least} to {most}.")

@@ -9,7 +9,7 @@ shell a page; a `text` or `json` block after one shows what it prints. The comme
     <!-- exit: N -->                it ends with this exit code
     <!-- let: WORDS = COMMAND -->   the page's WORDS stand for what COMMAND prints now
     <!-- run: COMMAND -->           a command of the test alone
-    <!-- drawing -->                a picture made of letters: nothing to run
+    <!-- shown -->                  something to look at, in no language that can be run
     <!-- not run: REASON -->        an exemption; tests/documentation lists them all
 """
 
@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-NAMES = ("page", "file", "background", "exit", "let", "run", "drawing", "not run")
+NAMES = ("page", "file", "background", "exit", "let", "run", "shown", "not run")
 _COMMENT = re.compile(r"<!--\s*(?P<name>[a-z ]+?)(?::\s*(?P<value>.*?))?\s*-->", re.DOTALL)
 _PART = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```[ ]*$"

@@ -8,6 +8,8 @@ import click
 
 from auth_server.cli.command_line import ALIASES, NOUNS, command_line
 
+VALUES = {"integer": "NUMBER", "integer range": "NUMBER", "path": "FILE"}
+"""What stands for a value of a type."""
 INTRODUCTION = """\
 # Commands
 
@@ -84,7 +86,7 @@ def _option(option: click.Option) -> str:
         value = (
             " " + " or ".join(f"`{choice}`" for choice in choices)
             if choices
-            else f" {option.metavar or option.type.name.upper()}"
+            else f" {option.metavar or VALUES.get(option.type.name, option.type.name.upper())}"
         )
     notes = [option.help or ""]
     if option.multiple and "repeats" not in notes[0]:

@@ -4,10 +4,13 @@ import inspect
 import json
 from collections.abc import Iterator
 
+from auth_server.errors import Conflict, Forbidden, LoginFailed, PasscodeInvalid, PasscodeRequired
+from auth_server.http.errors import render
 from auth_server.http.openapi.errors import DocumentedError, documented_errors
 from auth_server.protocol import errors
 from auth_server.protocol.feature import Surface
-from tools.docs.declared import endpoints
+from auth_server.protocol.photoprism import passcode, password
+from tools.docs.declared import Json, endpoints
 from tools.docs.tables import table
 
 MANY = 4  # requests that are named one by one
@@ -57,11 +60,13 @@ def page() -> str:
     """Return the page."""
     surfaces = {f"{operation.method} {one.path}": one.surface for one in endpoints() for operation in one.operations}
     found = documented_errors(endpoints())
-    parts = [INTRODUCTION, "## Any path\n", *_rows([error for error in found if not error.where])]
+    anywhere = [error for error in found if not error.where]
+    parts = [INTRODUCTION, "## Any path\n", *_bodies(Surface.PAGE, anywhere), *_rows(anywhere)]
     for surface, (head, text) in HEADS.items():
         here = [error for error in found if error.where and surfaces[error.where[0]] is surface]
         if here:
-            parts += [f"## {head}\n", f"{text}\n", *(_codes() if surface is Surface.OAUTH else ()), *_rows(here)]
+            parts += [f"## {head}\n", f"{text}\n", *_bodies(surface, here)]
+            parts += [*(_codes() if surface is Surface.OAUTH else ()), *_rows(here)]
     return "\n".join(parts)
 
 
@@ -79,12 +84,34 @@ def _codes() -> Iterator[str]:
     yield from table(("`error`", "status", ""), rows)
 
 
+def _bodies(surface: Surface, found: list[DocumentedError]) -> Iterator[str]:
+    """How each status looks."""
+    bodies = [(error.status, error.body) for error in found if error.body]
+    if surface is Surface.PHOTOPRISM:
+        bodies += _of_people()
+    rows = dict.fromkeys((f"`{status}`", f"`{json.dumps(body)}`") for status, body in sorted(bodies, key=_status))
+    yield from table(("status", "body, for example"), rows)
+
+
+def _of_people() -> Iterator[tuple[int, Json]]:
+    """What is told to a person who signs in, or changes what they sign in with."""
+    for error in (LoginFailed("Invalid credentials"), PasscodeRequired(), PasscodeInvalid()):
+        answer = render(error, Surface.PHOTOPRISM)
+        yield answer.status, json.loads(answer.body)
+    yield 400, {"code": 400, "error": password.REFUSED, "details": "new: must have at least 8 characters"}
+    yield 400, {"code": 400, "error": "Unsupported type"}
+    for error in (Forbidden(passcode.WRONG_PASSWORD), Forbidden(passcode.WRONG_CODE), Conflict(passcode.NOT_SAVED)):
+        answer = render(error, Surface.PHOTOPRISM)
+        yield answer.status, json.loads(answer.body)
+
+
+def _status(pair: tuple[int, object]) -> int:
+    return pair[0]
+
+
 def _rows(found: list[DocumentedError]) -> Iterator[str]:
-    rows = [
-        (f"`{error.status}`", error.text, _where(error), f"`{json.dumps(error.body)}`" if error.body else "a page")
-        for error in found
-    ]
-    yield from table(("status", "when", "where", "for example"), rows)
+    rows = [(f"`{error.status}`", error.text, _where(error)) for error in found]
+    yield from table(("status", "when", "where"), rows)
 
 
 def _where(error: DocumentedError) -> str:

@@ -46,7 +46,8 @@ class Answers:
         for status, answer in errors.errors_of(endpoint, operation):
             if str(status) in made:
                 continue
-            if status in operation.responses or operation.deprecated:
+            own = any(example.status == status for example in operation.examples.values())
+            if own or status in operation.responses or operation.deprecated:
                 made[str(status)] = self._error(endpoint, operation, status, answer)
             else:
                 made[str(status)] = self._shared(endpoint, operation, status, answer)
@@ -57,16 +58,7 @@ class Answers:
         described: dict[str, Any] = {"description": answer.description}
         schema = answer.schema or (_TEXT if status == 200 else None)
         if schema is not None:
-            medium: dict[str, Any] = {"schema": self._components.schema(schema)}
-            examples = {
-                name: {"summary": example.summary, "value": example.response}
-                for name, example in operation.examples.items()
-                if example.status == status and example.response is not None
-            }
-            if examples:
-                medium["examples"] = examples
-            elif answer.example is not None:
-                medium["example"] = answer.example
+            medium = {"schema": self._components.schema(schema), **_examples(operation, status, answer.example)}
             described["content"] = {operation.produces if status < 400 else errors.JSON: medium}
         return described | _headers(endpoint, operation, status, answer)
 
@@ -81,10 +73,8 @@ class Answers:
 
     def _error(self, endpoint: Endpoint, operation: Operation, status: int, answer: Answer) -> dict[str, Any]:
         kind, schema = errors.form(endpoint.surface, status)
-        medium: dict[str, Any] = {"schema": self._components.schema(schema)}
-        example = answer.example or errors.example(endpoint.surface, status)
-        if example is not None:
-            medium["example"] = example
+        usual = answer.example or errors.example(endpoint.surface, status)
+        medium = {"schema": self._components.schema(schema), **_examples(operation, status, usual)}
         content = {kind: medium}
         if _mixes_forms(endpoint, operation, status):
             photoprism = self._components.schema(shapes.ERROR)
@@ -108,6 +98,18 @@ class Answers:
         first = min((status for status in made if status < "300"), default=None)
         if links and first is not None:
             made[first]["links"] = links
+
+
+def _examples(operation: Operation, status: int, usual: Any) -> dict[str, Any]:
+    """The answers that examples of requests get; what is usual where there are none."""
+    examples = {
+        name: {"summary": example.summary, "value": example.response}
+        for name, example in operation.examples.items()
+        if example.status == status and example.response is not None
+    }
+    if examples:
+        return {"examples": examples}
+    return {} if usual is None else {"example": usual}
 
 
 def _headers(endpoint: Endpoint, operation: Operation, status: int, answer: Answer) -> dict[str, Any]:

@@ -186,12 +186,25 @@ def _parameters(components: Components, endpoint: Endpoint, operation: Operation
 def _request_body(components: Components, operation: Operation, kinds: Sequence[str]) -> dict[str, Any]:
     """A body, with the operation's examples of it."""
     schema = operation.request or {}
-    medium: dict[str, Any] = {"schema": components.schema(schema)}
     examples = {
         name: {"summary": example.summary, "value": dict(example.request)}
         for name, example in operation.examples.items()
         if example.request is not None
     }
-    if examples:
-        medium["examples"] = examples
-    return {"required": bool(schema.get("required")), "content": dict.fromkeys(kinds, medium)}
+    content = {}
+    for kind in kinds:
+        variant = _without_null(schema) if kind == _FORM else schema
+        if variant is schema and len(kinds) > 1 and "title" in schema:
+            variant = {**schema, "title": f"{schema['title']}Json"}
+        content[kind] = {"schema": components.schema(variant), **({"examples": examples} if examples else {})}
+    return {"required": bool(schema.get("required")), "content": content}
+
+
+def _without_null(schema: Schema) -> Schema:
+    """The schema of a form: it cannot say null, which in JSON means the same as an absent member."""
+    members = {name: dict(member) for name, member in schema.get("properties", {}).items()}
+    for member in members.values():
+        if isinstance(member.get("type"), list):
+            kinds = [kind for kind in member["type"] if kind != "null"]
+            member["type"] = kinds[0] if len(kinds) == 1 else kinds
+    return {**schema, "properties": members}

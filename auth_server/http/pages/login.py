@@ -1,5 +1,6 @@
 """Signing in: name and password, then the verification code where an account asks for one."""
 
+import re
 from base64 import urlsafe_b64decode
 from typing import Any
 
@@ -17,6 +18,8 @@ from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
 
+AFTER = "after"
+_OUR_PAGE = re.compile(r"/(?:account/[a-z-]*|device\?user_code=[A-Za-z0-9-]{1,64})", re.ASCII).fullmatch  # S-063
 PENDING_TTL = 300  # seconds between password and code
 
 
@@ -71,7 +74,13 @@ def _signed_in(
     request.actor = user.uid
     if waiting is not None:
         return interaction.resume(interaction.signed_in(waiting, user.uid), new, server, headers)
-    return Response(303, b"", (("Location", server.url("/account/")), *headers))
+    return Response(303, b"", (("Location", server.url(_after(request) or "/account/")), *headers))
+
+
+def _after(request: Request) -> str:
+    """The page of ours that somebody wanted to see before they had to sign in; any other address counts as none."""
+    wanted = request.query.get(AFTER) or request.form.get(AFTER, "")
+    return wanted if _OUR_PAGE(wanted) else ""
 
 
 def _pending(name: str, cookie: str, server: Server) -> str:
@@ -101,18 +110,20 @@ def _waiting(request: Request, server: Server) -> Interaction | None:
 
 
 def _form(request: Request, server: Server, waiting: Interaction | None, status: int = 200, **values: Any) -> Response:
-    return show(
-        "login.html", request, server, status=status, interaction=waiting, client=_client(waiting, server), **values
-    )
+    return _show("login.html", request, server, waiting, status, values)
 
 
 def _code_form(
     request: Request, server: Server, waiting: Interaction | None, pending: str, status: int = 200, **values: Any
 ) -> Response:
-    client = _client(waiting, server)
-    return show(
-        "passcode.html", request, server, status=status, interaction=waiting, client=client, pending=pending, **values
-    )
+    return _show("passcode.html", request, server, waiting, status, {"pending": pending, **values})
+
+
+def _show(
+    template: str, request: Request, server: Server, waiting: Interaction | None, status: int, values: dict[str, Any]
+) -> Response:
+    known: dict[str, Any] = {"interaction": waiting, "client": _client(waiting, server), "after": _after(request)}
+    return show(template, request, server, status=status, **known, **values)
 
 
 def _client(waiting: Interaction | None, server: Server) -> object:
@@ -124,4 +135,6 @@ def _client(waiting: Interaction | None, server: Server) -> object:
     return client
 
 
-ENDPOINTS = (endpoint("/login", page, submit, "Sign in", {PARAMETER: "The request that it is for."}),)
+ENDPOINTS = (
+    endpoint("/login", page, submit, "Sign in", {PARAMETER: "The request that it is for.", AFTER: "A page of ours."}),
+)

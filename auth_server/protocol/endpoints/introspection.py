@@ -154,7 +154,7 @@ _REQUEST: Schema = {
     "type": "object",
     "required": ["token"],
     "properties": {
-        "token": {"type": "string", "description": "A token of any kind."},
+        "token": {"type": "string", "minLength": 1, "description": "A token of any kind."},
         "token_type_hint": {"type": "string", "description": "Ignored: the token itself says what it is."},
         "client_id": {"type": "string"},
         "client_secret": {"type": "string", "format": "password"},

@@ -131,16 +131,17 @@ def deleted(session_id: str) -> Response:
     return json_response({"status": "deleted", "session_id": session_id})
 
 
+_TEXT = {"type": ["string", "null"]}  # null: absent, in JSON bodies
 _REQUEST: Schema = {
     "title": "RevocationRequest",
     "type": "object",
     "properties": {
-        "token": {"type": "string", "description": "A token of any kind; or ref id or session id of one's own."},
-        "token_type_hint": {"type": "string", "examples": ["access_token", "session_id", "ref_id"]},
-        "client_id": {"type": "string"},
-        "client_secret": {"type": "string", "format": "password"},
-        "client_assertion_type": {"type": "string"},
-        "client_assertion": {"type": "string"},
+        "token": {**_TEXT, "description": "A token of any kind; or ref id or session id of one's own."},
+        "token_type_hint": {**_TEXT, "examples": ["access_token", "session_id", "ref_id"]},
+        "client_id": _TEXT,
+        "client_secret": {**_TEXT, "format": "password"},
+        "client_assertion_type": _TEXT,
+        "client_assertion": _TEXT,
     },
 }
 DELETED: Schema = {

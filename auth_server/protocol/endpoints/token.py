@@ -69,22 +69,26 @@ TOKEN: Schema = {
         "client_name": {"type": "string"},
     },
 }
+_TEXT = {"type": ["string", "null"]}  # null: absent, in JSON bodies
 _REQUEST: Schema = {
     "title": "TokenRequest",
     "type": "object",
     "required": ["grant_type"],
     "properties": {
-        "grant_type": {"type": "string", "examples": ["client_credentials"]},
-        "scope": {"type": "string", "description": "Words parted by spaces; narrows what is registered."},
-        "client_id": {"type": "string"},
-        "client_secret": {"type": "string", "format": "password"},
-        "client_assertion_type": {"type": "string"},
-        "client_assertion": {"type": "string"},
-        "username": {"type": "string", "description": "PhotoPrism's password and session grants."},
-        "password": {"type": "string", "format": "password", "description": "PhotoPrism's password grant."},
-        "code": {"type": "string", "description": "PhotoPrism's grants: a verification code, where one is asked for."},
-        "client_name": {"type": "string", "description": "Name of the app password to be made."},
-        "expires_in": {"type": "integer", "description": "Seconds that the app password lives; 0 for ever."},
+        "grant_type": {"type": "string", "minLength": 1, "examples": ["client_credentials"]},
+        "scope": {**_TEXT, "description": "Words parted by spaces; narrows what is registered."},
+        "client_id": _TEXT,
+        "client_secret": {**_TEXT, "format": "password"},
+        "client_assertion_type": _TEXT,
+        "client_assertion": _TEXT,
+        "username": {**_TEXT, "description": "PhotoPrism's password and session grants."},
+        "password": {**_TEXT, "format": "password", "description": "PhotoPrism's password grant."},
+        "code": {**_TEXT, "description": "PhotoPrism's grants: a verification code, where one is asked for."},
+        "client_name": {**_TEXT, "description": "Name of the app password to be made."},
+        "expires_in": {
+            "type": ["integer", "string", "null"],
+            "description": "Seconds that the app password lives; 0 or -1 for ever.",
+        },
     },
 }
 _GIVEN = {"token_type": "Bearer", "status": "success", "session_id": examples.SESSION_ID}

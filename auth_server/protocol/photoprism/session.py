@@ -223,14 +223,15 @@ def delete(request: Request, server: Server) -> Response:
     return deleted(token.session_id)
 
 
+_TEXT = {"type": ["string", "null"]}
 _REQUEST: Schema = {
     "title": "LoginRequest",
     "type": "object",
     "properties": {
-        "username": {"type": "string"},
-        "password": {"type": "string", "description": "The account's password, or one of its app passwords."},
-        "code": {"type": "string", "description": "Verification or recovery code, where the account asks for one."},
-        "token": {"type": "string", "description": "Share links: this server has none and answers 404."},
+        "username": _TEXT,
+        "password": {**_TEXT, "description": "The account's password, or one of its app passwords."},
+        "code": {**_TEXT, "description": "Verification or recovery code, where the account asks for one."},
+        "token": {**_TEXT, "description": "Share links: this server has none and answers 404."},
     },
 }
 _ID = Parameter(
@@ -241,6 +242,8 @@ _DENIED = "Another's session, or the scope does not cover `sessions`."
 _NOT_FOUND = "No session has that ref id."
 _BY_OWN_ID = {"id": "$response.body#/session_id"}
 _OWN = {"id": examples.SESSION_ID}
+_MARIA = {"username": examples.CAREFUL_NAME, "password": examples.PASSWORD}
+_CAREFUL = {**shapes.SESSION_EXAMPLE, "user": {**shapes.USER_EXAMPLE, "Name": "maria", "AuthMethod": "2fa"}}
 
 _CREATE = Operation(
     "POST",
@@ -272,6 +275,26 @@ _CREATE = Operation(
             security="none",
         ),
         "token": Example("With a token in the headers", {}, response=shapes.SESSION_EXAMPLE, security="bearer"),
+        "code": Example(
+            "With a verification code", {**_MARIA, "code": examples.CODE}, response=_CAREFUL, security="none"
+        ),
+        "passcode_required": Example(
+            "Where a code is missing",
+            _MARIA,
+            status=401,
+            response={"error": "passcode required", "code": 32, "message": "Enter verification code"},
+            security="none",
+        ),
+        "wrong_password": Example(
+            "With a wrong password",
+            {"username": examples.NAME, "password": "Wrong-whale-42-sings"},
+            status=401,
+            response={"error": "Invalid credentials"},
+            security="none",
+        ),
+        "share": Example(
+            "With a share link", {"token": "x"}, status=404, response={"error": "Invalid credentials"}, security="none"
+        ),
     },
     links={
         "look": Link("get_session_by_id", "Look at it.", _BY_OWN_ID),

@@ -29,5 +29,7 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   persistAuthorization: false,
   plugins: [EmptyFields],
+  // Only what the dialog holds is sent; a 401 that asks for Basic is shown here, and not as the browser's own question.
+  requestInterceptor: (request) => Object.assign(request, { credentials: "omit" }),
   validatorUrl: null,
 });
