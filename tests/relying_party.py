@@ -43,9 +43,12 @@ class Browser:
 
     def send(self, **fields: str) -> TestResponse:
         """Send the form of the page that is open, with these fields filled in."""
+        return self.open(self._path, "POST", data={**self.hidden(), **fields})
+
+    def hidden(self) -> dict[str, str]:
+        """Return the hidden fields of the page that is open."""
         assert self.page is not None
-        hidden = {name: unescape(value) for name, value in _FIELD.findall(self.page.text)}
-        return self.open(self._path, "POST", data={**hidden, **fields})
+        return {name: unescape(value) for name, value in _FIELD.findall(self.page.text)}
 
     def sign_in(self, name: str = "jane", password: str = PASSWORD) -> TestResponse:
         """Fill in the login form that is open."""

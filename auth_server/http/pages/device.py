@@ -36,7 +36,7 @@ def submit(request: Request, server: Server) -> Response:
 
 def _with_code(code: str, request: Request, server: Server) -> Response:
     if browser_of(request, server) is None:
-        there = urlencode({"after": f"{PAGE}?{urlencode({USER_CODE: code[:64]})}"})
+        there = urlencode({"after": f"{PAGE}?{urlencode({USER_CODE: device_grant.clean_user_code(code)})}"})
         return Response(303, b"", (("Location", server.url(f"/login?{there}")),))
     found = _found(code, request, server)
     return found if isinstance(found, Response) else _ask(found, request, server)
