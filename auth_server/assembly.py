@@ -10,10 +10,13 @@ from sqlalchemy import Engine
 
 from auth_server.clock import Clock, Random, system_clock, system_random
 from auth_server.domain.audit import Audit
+from auth_server.domain.browsers import Browsers
 from auth_server.domain.clients import Capabilities, Clients
+from auth_server.domain.consents import Consents
 from auth_server.domain.keys import Keyring, Policy
 from auth_server.domain.login import Login
 from auth_server.domain.passwords import Passwords
+from auth_server.domain.refresh_tokens import RefreshTokens
 from auth_server.domain.sealing import Sealing, read_key
 from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
@@ -24,6 +27,7 @@ from auth_server.errors import AuthServerError
 from auth_server.logs import AccessLog
 from auth_server.metrics import Metrics
 from auth_server.protocol.catalogue import FEATURES
+from auth_server.protocol.feature import Feature
 from auth_server.protocol.server import Server
 from auth_server.settings import Settings
 from auth_server.store import database_files, schema
@@ -150,8 +154,20 @@ def assemble(
         Rate(settings.auth_burst, settings.auth_refill),
     )
     second_factor = SecondFactor(records, tokens, sealing, passwords, throttles, audit, clock, random)
+    refresh_tokens = RefreshTokens(
+        records,
+        state,
+        sealing.derive("refresh tokens"),
+        clock,
+        settings.refresh_token_ttl,
+        settings.refresh_token_idle,
+        settings.refresh_token_grace,
+    )
     auth_methods = tuple(method.method for method in methods)
-    registrable = tuple(grant.grant_type for grant in grants.values() if grant.registrable)
+    registrable = (
+        *(grant.grant_type for grant in grants.values() if grant.registrable),
+        *(name for feature in features for name in feature.grant_types),
+    )
     return Server(
         settings=settings,
         issuer=settings.issuer_url,
@@ -163,10 +179,23 @@ def assemble(
         tokens=tokens,
         token_lists=TokenLists(tokens, records, state, clock),
         users=users,
-        clients=Clients(records, tokens, sealing, Capabilities(registrable, auth_methods), audit, clock, random),
+        clients=Clients(
+            records,
+            tokens,
+            sealing,
+            Capabilities(registrable, auth_methods, _response_types(features), tuple(settings.signing_algs)),
+            audit,
+            clock,
+            random,
+        ),
         passwords=passwords,
         login=Login(records, users, tokens, passwords, second_factor, throttles, audit, metrics, clock),
         second_factor=second_factor,
+        browsers=Browsers(records, state, clock, random, settings.session_ttl, settings.session_idle),
+        consents=Consents(records, tokens, refresh_tokens, audit, clock),
+        refresh_tokens=refresh_tokens,
+        sealing=sealing,
+        pairwise_key=sealing.derive("pairwise subjects"),
         throttles=throttles,
         audit=audit,
         metrics=metrics,
@@ -176,6 +205,10 @@ def assemble(
         assertions={m.assertion_type: m.authenticate for m in methods if m.assertion_type and m.authenticate},
         auth_methods=auth_methods,
     )
+
+
+def _response_types(features: tuple[Feature, ...]) -> tuple[str, ...]:
+    return tuple(name for feature in features for name in feature.response_types)
 
 
 def _own_names(issuer: str) -> tuple[str, ...]:

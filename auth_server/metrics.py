@@ -29,6 +29,9 @@ class Metrics:
         )
         self._tokens = Counter("auth_server_tokens_issued", "Tokens issued", ["grant_type", "format"], registry=None)
         self._introspections = Counter("auth_server_introspections", "Introspections", ["active"], registry=None)
+        self._authorizations = Counter(
+            "auth_server_authorizations", "Authorizations given to clients", ["first_party"], registry=None
+        )
         self._logins = Counter("auth_server_logins", "Logins by password", ["outcome"], registry=None)
         kinds = (("client_credentials", "opaque"), ("client_credentials", "jwt"), ("password", "session"))
         for kind in kinds:  # a labelled counter shows once it is looked up: dashboards want the zero of a fresh start
@@ -50,6 +53,10 @@ class Metrics:
     def token_issued(self, grant_type: str, form: str) -> None:
         """Count a token."""
         self._issued.append((grant_type, form))
+
+    def authorized(self, first_party: bool) -> None:
+        """Count an authorization that a client was given."""
+        self._authorizations.labels(str(first_party).lower()).inc()
 
     def introspected(self, active: bool) -> None:
         """Count an introspection."""

@@ -90,15 +90,15 @@ class Settings(BaseSettings):
 
     session_ttl: Seconds = Field(1209600, description="a session's life")
     session_idle: Seconds = Field(604800, description="a session's life without use; at least 120")
-    access_token_ttl: Seconds = Field(
-        3600, description="an access token's life; used from the authorization endpoint on"
+    access_token_ttl: Seconds = Field(3600, description="the life of an access token that a person allowed")
+    id_token_ttl: Seconds = Field(600, description="an ID token's life")
+    code_ttl: Seconds = Field(60, description="an authorization code's life")
+    refresh_token_ttl: Seconds = Field(1209600, description="a line of refresh tokens' life, from the first grant on")
+    refresh_token_idle: Seconds = Field(604800, description="its life without use")
+    refresh_token_grace: int = Field(
+        10, ge=0, le=300, description="seconds in which a used refresh token still gives the same successor"
     )
-    id_token_ttl: Seconds = Field(600, description="an ID token's life; used from the authorization endpoint on")
-    code_ttl: Seconds = Field(60, description="an authorization code's life; used from the authorization endpoint on")
-    refresh_token_ttl: Seconds = Field(
-        1209600,
-        description="a refresh token's life, from the first grant; used from the authorization endpoint on",
-    )
+    pkce_required: Literal["public", "all"] = Field("public", description="which clients must use PKCE")
     app_password_ttl: Whole = Field(
         31536000, ge=-1, le=315360000, description="an app password's life where none is asked for; 0 and -1: for ever"
     )

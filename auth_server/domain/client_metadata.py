@@ -47,6 +47,21 @@ def _number(name: str, value: Any) -> int:
     return value
 
 
+def _one_of(*allowed: str) -> Read:
+    def read_value(name: str, value: Any) -> str:
+        if value not in allowed:
+            raise InvalidInput(name, f"must be one of {', '.join(allowed)}")
+        return str(value)
+
+    return read_value
+
+
+def _seconds(name: str, value: Any) -> int:
+    if _number(name, value) < 0:
+        raise InvalidInput(name, "must be a number of seconds, 0 or more")
+    return int(value)
+
+
 def _object(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput(name, "must be an object")
@@ -85,6 +100,12 @@ _KEPT: Mapping[str, Read] = {
     "software_id": _text,
     "software_version": _text,
     "token_endpoint_auth_signing_alg": _text,
+    "application_type": _one_of("web", "native"),  # OIDC Registration §2
+    "subject_type": _one_of("public", "pairwise"),
+    "id_token_signed_response_alg": _text,
+    "userinfo_signed_response_alg": _text,
+    "default_max_age": _seconds,
+    "require_pkce": _switch,
 }
 
 

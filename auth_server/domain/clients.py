@@ -28,6 +28,8 @@ ASSERTION_ALGORITHMS: Mapping[str, tuple[str, ...]] = {
 }
 LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")  # as urlsplit names them
 _FORBIDDEN_SCHEMES = frozenset(("javascript", "data", "vbscript", "file", "blob", "about"))
+MAC_ALGS = ("HS256", "HS384", "HS512")
+_SIGNED = ("id_token_signed_response_alg", "userinfo_signed_response_alg")
 MIN_MAC_SECRET = 43  # characters: 256 bits, where the secret is the key of a MAC (OIDC Core §16.19)
 
 
@@ -38,6 +40,7 @@ class Capabilities:
     grant_types: tuple[str, ...]
     auth_methods: tuple[str, ...]
     response_types: tuple[str, ...] = ()
+    signing_algs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,10 @@ class Clients:
         """What a new client gets where nothing is said, beside the defaults of the record."""
         defaults: dict[str, Any] = {"client_name": names.pet_name(self._random)}
         if values.get("redirect_uris"):
-            defaults["scope"] = LOGIN_SCOPE
-            defaults["grant_types"] = _all_in(("authorization_code",), self._capabilities.grant_types)  # RFC 7591 §2
+            defaults["scope"] = scope = values.get("scope") or LOGIN_SCOPE
+            defaults["grant_types"] = _all_in(
+                _grants_for(values.get("response_types", ()), scope), self._capabilities.grant_types
+            )
         return defaults
 
     def find(self, client_id: str) -> Client:
@@ -121,7 +126,7 @@ class Clients:
             if changed.token_endpoint_auth_method not in SECRET_METHODS:
                 return replace(changed, secrets=())
             if client.token_endpoint_auth_method not in SECRET_METHODS or (
-                changed.token_endpoint_auth_method == "client_secret_jwt" and not all(s.sealed for s in client.secrets)
+                needs_secret_itself(changed) and not all(s.sealed for s in client.secrets)
             ):
                 raise InvalidInput(
                     "auth-method", f"a new secret is needed first; run: auth-server clients secret {client_id}"
@@ -229,9 +234,9 @@ class Clients:
         if not credentials.CLIENT_SECRET(secret):
             raise InvalidInput("secret", "must have 32 to 128 printable ASCII characters without space")
         sealed = ""
-        if client.token_endpoint_auth_method == "client_secret_jwt":
+        if needs_secret_itself(client):
             if len(secret) < MIN_MAC_SECRET:
-                raise InvalidInput("secret", f"must have at least {MIN_MAC_SECRET} characters for client_secret_jwt")
+                raise InvalidInput("secret", f"must have at least {MIN_MAC_SECRET} characters to be the key of a MAC")
             sealed = b64encode(self._sealing.seal(secret.encode(), f"client secret {client.client_id}")).decode()
         return ClientSecret(credentials.digest(secret).hex(), sealed)
 
@@ -241,6 +246,7 @@ class Clients:
             raise InvalidInput("client-id", "must have 1 to 255 characters of A-Z a-z 0-9 . _ ~ : / -")
         self._check_choices(client)
         _check_values(client)
+        _check_openid(client)
         _check_keys(client)
         for name, asked in (("require-par", client.require_par), ("require-dpop", client.require_dpop)):
             if asked:
@@ -257,8 +263,17 @@ class Clients:
             _among("grant-types", grant, can.grant_types)
         for response_type in client.response_types:
             _among("response-types", response_type, can.response_types)
+        for name in _SIGNED:
+            if name in client.metadata:
+                _among(name, client.metadata[name], (*can.signing_algs, *MAC_ALGS))  # never none (S-048)
         if "client_credentials" in client.grant_types and client.token_endpoint_auth_method == "none":
             raise InvalidInput("grant-types", "client_credentials needs a client that authenticates (RFC 6749 §4.4)")
+
+
+def needs_secret_itself(client: Client) -> bool:
+    """Tell whether the server must be able to read the client's secret: it is the key of a MAC."""
+    macs = any(client.metadata.get(name) in MAC_ALGS for name in _SIGNED)
+    return client.token_endpoint_auth_method == "client_secret_jwt" or macs
 
 
 def _takes_away(old: Client, new: Client) -> bool:
@@ -284,6 +299,23 @@ def _check_values(client: Client) -> None:
             raise InvalidInput("audience", "must be a URI such as https://api.example.org")
 
 
+def _check_openid(client: Client) -> None:
+    for name in _SIGNED:
+        if client.metadata.get(name) in MAC_ALGS and client.token_endpoint_auth_method not in SECRET_METHODS:
+            raise InvalidInput(name, "a MAC needs a client with a secret; choose ES256 or RS256")
+    flows = [set(text.split()) for text in client.response_types]
+    for part, grant in (("code", "authorization_code"), ("token", "implicit"), ("id_token", "implicit")):
+        if any(part in flow for flow in flows) and grant not in client.grant_types:  # OIDC Registration §2
+            raise InvalidInput("grant-types", f"a response type with {part} needs the grant type {grant}")
+    hosts = {urlsplit(uri).hostname for uri in client.redirect_uris}
+    if client.metadata.get("subject_type") == "pairwise" and len(hosts) > 1:  # OIDC Core §8.1
+        raise InvalidInput("subject_type", "pairwise needs redirect URIs on one host")
+    if client.metadata.get("application_type") == "native" or not client.redirect_uris:
+        return
+    if "implicit" in client.grant_types and any(urlsplit(uri).scheme == "http" for uri in client.redirect_uris):
+        raise InvalidInput("redirect-uri", "must be https where tokens travel without a code (OIDC Registration §2)")
+
+
 def _check_keys(client: Client) -> None:
     if client.jwks is not None:
         check_jwks(client.jwks)
@@ -296,6 +328,14 @@ def _check_keys(client: Client) -> None:
         _among("token_endpoint_auth_signing_alg", alg, possible)
     if client.jwks_uri:
         raise InvalidInput("jwks-uri", "keys by URL are not offered yet; give the keys themselves with --jwks FILE")
+
+
+def _grants_for(response_types: Sequence[str], scope: str) -> tuple[str, ...]:
+    """The grant types that a client needs for what it is registered to ask for (OIDC Registration §2)."""
+    parts = {part for text in response_types or ("code",) for part in text.split()}
+    grants = ["authorization_code"] if "code" in parts else []
+    grants += ["refresh_token"] if "code" in parts and scopes.has(scope, "offline_access") else []
+    return (*grants, "implicit") if parts & {"token", "id_token"} else tuple(grants)
 
 
 def _all_in(wanted: Sequence[str], possible: Sequence[str]) -> tuple[str, ...]:

@@ -112,6 +112,25 @@ class Login:
         self._succeeded(user, address, BY_APP_PASSWORD)
         return SignedIn(user, token)
 
+    def by_code(self, user: User, code: str, address: str) -> User:
+        """Return a person whose password was right a moment ago, and now the code.
+
+        Raises:
+            LoginFailed: the account does not count any more.
+            PasscodeRequired, PasscodeInvalid: the code is missing, or not right.
+            Throttled: too many wrong ones of this account.
+        """
+        attempt = self.begin(user.name, address)
+        checked = self._with_code(attempt, user, code)
+        with attempt.charge.unless_unavailable():
+            noted = self._records.users.note_login(user.uid, self._clock(), checked.password_version)
+        if not noted:
+            raise self._failed(attempt, BY_PASSWORD)
+        attempt.charge.give_back()
+        self._throttles.succeeded_login(attempt.account, user.uid, address)
+        self._succeeded(checked, address, BY_PASSWORD)
+        return checked
+
     def begin(self, name: str, address: str, cost: int = 1) -> Attempt:
         """Take the tries of a check that is to follow, before anything is looked at.
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from auth_server.clock import Random
 from auth_server.errors import AuthServerError
@@ -25,8 +27,12 @@ class Sealing:
     """
 
     def __init__(self, key: bytes, random: Random) -> None:
-        self._cipher = AESGCM(key)
+        self._key, self._cipher = key, AESGCM(key)
         self._random = random
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 bytes that nobody knows without the key-encryption key; always the same for a *purpose*."""
+        return HKDF(SHA256(), 32, None, b"auth-server " + purpose.encode()).derive(self._key)
 
     def seal(self, secret: bytes, purpose: str) -> bytes:
         """Return *secret* encrypted; it opens only for the same *purpose*, so that records cannot be swapped."""

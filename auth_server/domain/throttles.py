@@ -171,6 +171,32 @@ class Throttles:
         if not allowance.allowed:
             raise self._refused(bucket, allowance.retry_after, "token.find", address=address)
 
+    def check_user_code(self, address: str, rate: Rate) -> None:
+        """Before the code of a device is looked up.
+
+        Raises:
+            Throttled: too many wrong ones from this address (S-110).
+        """
+        bucket = f"user_code:{network(address)}"
+        allowance = self.state.draw(bucket, 0, rate, self.clock())
+        if not allowance.allowed:
+            raise self._refused(bucket, allowance.retry_after, "device.user_code", address=address)
+
+    def wrong_user_code(self, address: str, rate: Rate) -> None:
+        """Charge a code that no device has."""
+        self.state.draw(f"user_code:{network(address)}", 1, rate, self.clock())
+
+    def waiting(self, address: str, rate: Rate) -> None:
+        """Charge what is kept for a stranger until a person comes (S-091).
+
+        Raises:
+            Throttled: too much of it from this address.
+        """
+        bucket = f"waiting:{network(address)}"
+        allowance = self.state.draw(bucket, 1, rate, self.clock())
+        if not allowance.allowed:
+            raise self._refused(bucket, allowance.retry_after, "authorization.request", address=address)
+
     def _refused(
         self, bucket: str, retry_after: int, event: str, *, address: str, actor: str = "", client_id: str = ""
     ) -> Throttled:

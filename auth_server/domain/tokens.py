@@ -37,6 +37,7 @@ class Token:
         password_version: of the user when a session was made by password; 0 where that does not matter.
         user_version: the user's `token_version` when whoever asked was looked at, and so not later than a disable.
         client_version: the client's, likewise.
+        claims: of the person, which it may be shown for at userinfo beside those of its scope.
     """
 
     key: bytes
@@ -58,6 +59,7 @@ class Token:
     password_version: int = 0
     user_version: int = 1
     client_version: int = 1
+    claims: tuple[str, ...] = ()
     parent: bytes | None = None
     login_address: str = ""
     login_at: int = 0
@@ -122,8 +124,9 @@ def pack(token: Token) -> bytes:
 def unpack(entry: Entry | StoredToken) -> Token:
     """Return the token of a stored entry."""
     values = orjson.loads(entry.data)
-    if "audience" in values:
-        values["audience"] = tuple(values["audience"])
+    for name in ("audience", "claims"):
+        if name in values:
+            values[name] = tuple(values[name])
     if "parent" in values:
         values["parent"] = bytes.fromhex(values["parent"])
     return Token(key=entry.key, expires_at=entry.expires_at, subject=entry.subject, client_id=entry.client_id, **values)
@@ -316,6 +319,16 @@ class Tokens:
         """End everything that a user holds."""
         self._records.tokens.remove(subject=uid)
         self._state.revoke(Index.SUBJECT, uid)
+
+    def revoke_of(self, uid: str, client_id: str) -> None:
+        """End every token that a client holds for a person."""
+        now, offset = self._clock(), 0
+        mine: list[bytes] = []
+        while found := self._state.find(Kind.ACCESS_TOKEN, Index.SUBJECT, uid, Page(1000, offset), now):
+            mine += [entry.key for entry in found if entry.client_id == client_id]
+            offset += len(found)
+        for key in mine:
+            self._state.revoke(Index.KEY, key.hex())
 
     def revoke_client(self, client_id: str) -> None:
         """End every token of a client."""

@@ -5,9 +5,17 @@ from collections.abc import Iterable
 from auth_server.http import operations
 from auth_server.http.admin import keys
 from auth_server.http.documentation import Documentation
+from auth_server.http.pages import consent, device, login, logout
 from auth_server.protocol.feature import Endpoint, Feature
 
-OWN = (*operations.ENDPOINTS, *keys.ENDPOINTS)
+OWN = (
+    *operations.ENDPOINTS,
+    *keys.ENDPOINTS,
+    *login.ENDPOINTS,
+    *consent.ENDPOINTS,
+    *logout.ENDPOINTS,
+    *device.ENDPOINTS,
+)
 
 
 def every_endpoint(features: Iterable[Feature]) -> tuple[Endpoint, ...]:

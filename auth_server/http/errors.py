@@ -21,7 +21,7 @@ from auth_server.errors import (
     Unavailable,
 )
 from auth_server.protocol.bearer import TokensDiffer
-from auth_server.protocol.errors import InvalidClient, InvalidGrant, InvalidToken, OAuthError
+from auth_server.protocol.errors import InsufficientScope, InvalidClient, InvalidGrant, InvalidToken, OAuthError
 from auth_server.protocol.feature import Surface
 from auth_server.protocol.messages import Headers, Response, json_response
 
@@ -90,7 +90,7 @@ def _headers(error: AuthServerError) -> Headers:
         return (("Retry-After", str(error.retry_after)),)
     if isinstance(error, InvalidClient):
         return (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
-    if isinstance(error, InvalidToken):
+    if isinstance(error, InvalidToken | InsufficientScope):
         return (("WWW-Authenticate", f'Bearer realm="{REALM}", error="{error.code}"'),)
     if isinstance(error, NotAuthenticated) or (isinstance(error, InvalidGrant) and error.status == 401):
         return (("WWW-Authenticate", f'Bearer realm="{REALM}"'),)  # RFC 9110 §15.5.2: no 401 without

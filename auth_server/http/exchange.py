@@ -15,6 +15,7 @@ from auth_server.protocol.server import Server
 
 log = logging.getLogger("auth_server.http")
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+POLICY = "Content-Security-Policy"
 _NO_ARGUMENTS: Mapping[str, str] = {}
 
 
@@ -100,6 +101,8 @@ class Exchange:
         common = self._common.get(path)
         if common is None:
             common = self._common[path] = headers.common(self.server.issuer, endpoint)
+        if response.policy:
+            common = (*(pair for pair in common if pair[0] != POLICY), (POLICY, response.policy))
         response.headers = response.headers + extra + common
         seconds = time.perf_counter() - started
         counted = method if method in METHODS else "other"  # nobody makes labels of their own (S-154)

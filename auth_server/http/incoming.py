@@ -41,6 +41,9 @@ def read(
     if settings.is_https and came_by_http(environ, settings.proxies) and endpoint.path not in PROBES:
         raise HttpError(400, "Use https")  # S-149
     query = environ.get("QUERY_STRING", "")
+    if endpoint.repeats:
+        request.pairs = _pairs(environ, query, settings.max_body)
+        return request
     if operation.query:
         request.query = _query(query, operation)
     elif query and endpoint.surface is Surface.OAUTH and request.method == "POST":  # RFC 6749 §3.2 (S-010)
@@ -48,6 +51,25 @@ def read(
     if endpoint.body is not Body.NONE and request.method not in ("GET", "HEAD", "OPTIONS"):
         _read_body(request, endpoint.body, environ, settings.max_body, operation.request or {})
     return request
+
+
+def _pairs(environ: Mapping[str, Any], query: str, limit: int) -> list[tuple[str, str]]:
+    """The parameters of a GET or of a form, as they come; those without a value are left out (RFC 6749 §3.1)."""
+    text = query
+    if environ["REQUEST_METHOD"] == "POST":
+        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != _FORM:
+            raise HttpError(415, f"The body must be {_FORM}")
+        try:
+            text = read_bytes(environ, limit).decode()
+        except UnicodeDecodeError:
+            raise InvalidInput("body", "is not UTF-8") from None
+    try:
+        pairs = parse_qsl(text, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise InvalidInput("query", "cannot be read") from None
+    if any("\0" in value for _, value in pairs):
+        raise InvalidInput("query", "holds a null character")
+    return pairs
 
 
 def _read_body(request: Request, accepted: Body, environ: Mapping[str, Any], limit: int, declared: Schema) -> None:

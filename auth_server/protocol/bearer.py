@@ -46,8 +46,16 @@ def find(request: Request, server: Server) -> Living | None:
         Throttled: too many unknown tokens from this address.
     """
     value = presented(request)
-    if value is None:
-        return None
+    return None if value is None else find_value(value, request, server)
+
+
+def find_value(value: str, request: Request, server: Server) -> Living:
+    """Return the living token that *value* is, wherever the request holds it. Its use is noted.
+
+    Raises:
+        NotAuthenticated: a token that does not count, or is meant for another audience.
+        Throttled: too many unknown tokens from this address.
+    """
     if not credentials.is_token(value):
         raise NotAuthenticated(LOGIN_NEEDED)
     living = server.tokens.find(value)

@@ -1,12 +1,27 @@
 """The table of contents: every feature of the protocol, in the order in which they have a say."""
 
 from auth_server.protocol import client_authentication
-from auth_server.protocol.endpoints import discovery, introspection, jwks, revocation, token
-from auth_server.protocol.extensions import client_assertion
+from auth_server.protocol.endpoints import (
+    authorization,
+    discovery,
+    end_session,
+    introspection,
+    jwks,
+    revocation,
+    token,
+    userinfo,
+)
+from auth_server.protocol.extensions import client_assertion, pkce, response_modes
 from auth_server.protocol.feature import Feature
-from auth_server.protocol.grants import client_credentials
+from auth_server.protocol.grants import (
+    authorization_code,
+    client_credentials,
+    device_authorization,
+    implicit,
+    refresh_token,
+)
 from auth_server.protocol.photoprism import app_passwords, config, grants, passcode, password, session
-from auth_server.protocol.tokens import access_token
+from auth_server.protocol.tokens import access_token, claims, id_token
 
 FEATURES: tuple[Feature, ...] = (
     discovery.FEATURE,
@@ -15,7 +30,18 @@ FEATURES: tuple[Feature, ...] = (
     client_assertion.FEATURE,
     token.FEATURE,
     client_credentials.FEATURE,
+    authorization.FEATURE,
+    response_modes.FEATURE,
+    pkce.FEATURE,
+    authorization_code.FEATURE,
+    implicit.FEATURE,
+    device_authorization.FEATURE,
+    refresh_token.FEATURE,
     access_token.FEATURE,
+    id_token.FEATURE,
+    claims.FEATURE,
+    userinfo.FEATURE,
+    end_session.FEATURE,
     introspection.FEATURE,
     revocation.FEATURE,
     session.FEATURE,

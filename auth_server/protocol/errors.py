@@ -60,8 +60,73 @@ class InvalidScope(OAuthError):
     code = "invalid_scope"
 
 
+class UnsupportedResponseType(OAuthError):
+    code = "unsupported_response_type"
+
+
+class AccessDenied(OAuthError):
+    code = "access_denied"
+
+
+class AuthorizationPending(OAuthError):
+    """A device must ask again (RFC 8628 §3.5)."""
+
+    code = "authorization_pending"
+
+
+class SlowDown(OAuthError):
+    code = "slow_down"
+
+
+class ExpiredToken(OAuthError):
+    code = "expired_token"
+
+
+class LoginRequired(OAuthError):
+    """Somebody must sign in, and the request forbids to ask (OIDC Core §3.1.2.6)."""
+
+    code = "login_required"
+
+
+class ConsentRequired(OAuthError):
+    code = "consent_required"
+
+
+class AccountSelectionRequired(OAuthError):
+    code = "account_selection_required"
+
+
+class InteractionRequired(OAuthError):
+    code = "interaction_required"
+
+
+class RequestNotSupported(OAuthError):
+    code = "request_not_supported"
+
+
+class RequestUriNotSupported(OAuthError):
+    code = "request_uri_not_supported"
+
+
+class RegistrationNotSupported(OAuthError):
+    code = "registration_not_supported"
+
+
 class InvalidToken(OAuthError):
     """The bearer token is missing or does not count (RFC 6750 §3.1)."""
 
     code = "invalid_token"
     status = 401
+
+
+class InsufficientScope(OAuthError):
+    """The bearer token counts, but does not reach that far (RFC 6750 §3.1)."""
+
+    code = "insufficient_scope"
+    status = 403
+
+
+class Refusal(OAuthError):
+    """An authorization request that must not be answered to the client: it is told to the person, on a page."""
+
+    code = "invalid_request"

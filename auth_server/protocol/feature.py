@@ -87,6 +87,7 @@ class Endpoint:
         body: what POST, PUT and DELETE may carry.
         cacheable: whether answers set their own Cache-Control; all others are no-store.
         policy: Content-Security-Policy of its answers, where the one that forbids everything is too strict.
+        repeats: whether it takes all parameters as they come, and judges repeated ones itself.
         arguments: what stands in the path's placeholders; a text alone describes a string.
     """
 
@@ -99,6 +100,7 @@ class Endpoint:
     cors: Cors = Cors.NONE
     cacheable: bool = False
     policy: str = ""
+    repeats: bool = False
     arguments: Mapping[str, str | Parameter] = field(default_factory=dict)
 
 
@@ -133,6 +135,10 @@ class Authorization:
     form: str = "opaque"  # opaque, jwt or app_password
     keep: Keep | None = None
     by: Actor = SERVER  # who has it made, for the audit of durable tokens
+    family: bytes | None = None  # what else came of the same authorization: 32 bytes
+    password_version: int = 0  # of the person when they allowed it; 0 where a new password does not end it
+    userinfo_claims: tuple[str, ...] = ()  # that the person allowed one by one (OIDC Core §5.5)
+    beside: Callable[[str], Mapping[str, object]] | None = None  # what the answer holds beside this access token
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,8 @@ class Feature:
 
     Args:
         specs: the specifications it follows.
+        grant_types: that clients may register for and that never come to the token endpoint.
+        response_types: that clients may register for.
         metadata: members of RFC 8414's document that it owns; lists of several features are united.
         openid_metadata: members of OpenID Connect Discovery's document alone.
     """
@@ -180,5 +188,7 @@ class Feature:
     endpoints: tuple[Endpoint, ...] = ()
     grants: tuple[Grant, ...] = ()
     client_auth: tuple[ClientAuth, ...] = ()
+    grant_types: tuple[str, ...] = ()
+    response_types: tuple[str, ...] = ()
     metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}
     openid_metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}

@@ -28,6 +28,7 @@ class Request:
         unreadable: why the body is no JSON object, where the endpoint asks other things before it looks at that.
         lists: the members that may repeat (`resource`, `audience`).
         query: parameters of the query string, where the endpoint takes any.
+        pairs: all parameters in their order, where the endpoint judges repeats itself.
         actor: whom it turned out to be from, for the access line: a client_id or uid.
     """
 
@@ -40,6 +41,7 @@ class Request:
         "form",
         "lists",
         "method",
+        "pairs",
         "path",
         "query",
         "unreadable",
@@ -59,6 +61,7 @@ class Request:
         self.unreadable: InvalidInput | None = None
         self.lists: Mapping[str, Sequence[str]] = _NOTHING
         self.query: Mapping[str, str] = _NOTHING
+        self.pairs: Sequence[tuple[str, str]] = ()
         self.actor = ""
 
     @property
@@ -84,6 +87,12 @@ class Request:
         """
         return self.environ.get(f"HTTP_{name}", "")  # type: ignore[no-any-return]
 
+    def cookie(self, name: str) -> str:
+        """Return a cookie's value; empty if it is absent, or there twice with different values."""
+        parts = [part.strip().partition("=") for part in self.header("COOKIE").split(";")]
+        found = {value for given, _, value in parts if given == name}
+        return found.pop() if len(found) == 1 else ""
+
 
 @dataclass(slots=True)
 class Response:
@@ -92,6 +101,7 @@ class Response:
     status: int
     body: bytes = b""
     headers: Headers = (JSON_TYPE,)
+    policy: str = ""  # Content-Security-Policy of this answer, in place of its endpoint's
 
 
 def json_response(value: object, status: int = 200, headers: Headers = ()) -> Response:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from auth_server.clock import Clock, Random
 from auth_server.domain.audit import Audit
+from auth_server.domain.browsers import Browsers
 from auth_server.domain.clients import Clients
+from auth_server.domain.consents import Consents
 from auth_server.domain.keys import Keyring
 from auth_server.domain.login import Login
 from auth_server.domain.passwords import Passwords
+from auth_server.domain.refresh_tokens import RefreshTokens
+from auth_server.domain.sealing import Sealing
 from auth_server.domain.second_factor import SecondFactor
 from auth_server.domain.throttles import Throttles
 from auth_server.domain.token_lists import TokenLists
@@ -43,6 +47,11 @@ class Server:
     passwords: Passwords
     login: Login
     second_factor: SecondFactor
+    browsers: Browsers
+    consents: Consents
+    refresh_tokens: RefreshTokens
+    sealing: Sealing
+    pairwise_key: bytes
     throttles: Throttles
     audit: Audit
     metrics: Metrics

@@ -14,9 +14,11 @@ from auth_server.store.records import (
     Audit,
     Client,
     Clients,
+    Consents,
     Leases,
     Passcodes,
     Records,
+    RefreshFamilies,
     SigningKeys,
     StoredKey,
     StoredTokens,
@@ -56,6 +58,8 @@ class CachedRecords:
         self.keys: SigningKeys = _CachedKeys(records.keys, self.fresh)
         self.passcodes: Passcodes = records.passcodes
         self.tokens: StoredTokens = records.tokens
+        self.consents: Consents = records.consents
+        self.refresh_families: RefreshFamilies = records.refresh_families
         self.audit: Audit = records.audit
         self.leases: Leases = records.leases
 

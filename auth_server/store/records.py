@@ -106,6 +106,33 @@ class StoredToken:
     subject: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person has allowed a client."""
+
+    uid: str
+    client_id: str
+    scope: str
+    created_at: int
+    updated_at: int
+    claims: Sequence[str] = ()  # released one by one, beside those of the scope
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFamily:
+    """The refresh tokens of one authorization, one after the other; of them one counts."""
+
+    family_id: str  # 64 hex digits
+    uid: str
+    client_id: str
+    created_at: int
+    ends_at: int  # the whole line, whatever its use
+    expires_at: int  # unless it is used before; never after its end
+    used_at: int  # when the token that counts now was made
+    data: bytes  # the domain's record of what was authorized
+    number: int = 0  # of the token that counts now
+
+
 KeyStatus = Literal["next", "active", "retiring", "retired"]
 
 
@@ -229,6 +256,29 @@ class StoredTokens(Protocol):
     def purge(self, now: int, limit: int) -> int: ...
 
 
+class Consents(Protocol):
+    def get(self, uid: str, client_id: str) -> Consent | None: ...
+    def put(self, consent: Consent) -> None: ...  # in place of an older one; NotFound without such a user and client
+    def remove(self, uid: str, client_id: str) -> bool: ...
+    def page(self, uid: str, page: Page) -> Sequence[Consent]: ...  # the newest first
+
+
+class RefreshFamilies(Protocol):
+    """A family ends with its user and its client."""
+
+    def get(self, family_id: str) -> RefreshFamily | None: ...
+    def add(self, family: RefreshFamily) -> None: ...
+
+    def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
+        """Let the next token count in place of *number*, in one statement; tell whether this call did it."""
+
+    def remove(self, *, family_id: str | None = None, uid: str | None = None, client_id: str | None = None) -> int:
+        """Remove one, or those of a user, or of a user at one client; return how many there were."""
+
+    def find(self, uid: str, client_id: str | None = None) -> Sequence[RefreshFamily]: ...
+    def purge(self, now: int, limit: int) -> int: ...
+
+
 class SigningKeys(Protocol):
     def all(self) -> Sequence[StoredKey]: ...
 
@@ -262,6 +312,10 @@ class Records(Protocol):
     def clients(self) -> Clients: ...
     @property
     def tokens(self) -> StoredTokens: ...
+    @property
+    def consents(self) -> Consents: ...
+    @property
+    def refresh_families(self) -> RefreshFamilies: ...
     @property
     def keys(self) -> SigningKeys: ...
     @property

@@ -18,6 +18,12 @@ class Kind(IntEnum):
 
     ACCESS_TOKEN = 1  # sessions, client tokens: everything that opens an API
     KNOWN_ADDRESS = 2  # an account has signed in from this address before
+    BROWSER = 3  # who is signed in on the pages, under the digest of a cookie
+    INTERACTION = 4  # an authorization request that waits for a person
+    CODE = 5  # an authorization code
+    DEVICE_CODE = 7  # a device that waits for its person
+    USER_CODE = 8  # the code by which the person finds it
+    ENDED = 6  # a family whose code was used twice: what still comes of it is dead
 
 
 class Index(IntEnum):

@@ -98,6 +98,33 @@ clients = Table(
     Column("updated_at", BigInteger, nullable=False),
 )
 
+# What a person allowed a client; asked again only for more.
+consents = Table(
+    "consents",
+    metadata,
+    Column("uid", String(16), ForeignKey("users.uid", ondelete="CASCADE"), primary_key=True),
+    Column("client_id", String(255), ForeignKey("clients.client_id", ondelete="CASCADE"), primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("claims", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# One row for all refresh tokens of one authorization. No token and no digest of one is in it: see refresh_tokens.py.
+refresh_families = Table(
+    "refresh_families",
+    metadata,
+    Column("family_id", String(64), primary_key=True),
+    Column("uid", String(16), ForeignKey("users.uid", ondelete="CASCADE"), nullable=False, index=True),
+    Column("client_id", String(255), ForeignKey("clients.client_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("number", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
 # What must not be lost with the short-lived store: app passwords, tokens made on the command line. No foreign keys:
 # a token's death is the domain's business and must not depend on the order of deletes.
 stored_tokens = Table(

@@ -1,15 +1,17 @@
 """Token introspection (RFC 7662): whether a token counts, told only to those whom it is meant for."""
 
-from auth_server.domain import scopes
+from auth_server.domain import refresh_tokens, scopes
 from auth_server.domain.tokens import Living
 from auth_server.errors import NotAuthenticated
 from auth_server.protocol import bearer, examples
+from auth_server.protocol.authorization_grant import of_refresh_token, still_allowed
 from auth_server.protocol.client_authentication import authenticate_confidential, is_attempted, spend_once
 from auth_server.protocol.description import Example, Schema
-from auth_server.protocol.errors import InvalidClient, InvalidRequest, InvalidToken
+from auth_server.protocol.errors import InvalidClient, InvalidGrant, InvalidRequest, InvalidToken
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
+from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import Client
 
 INACTIVE = json_response({"active": False})
@@ -22,12 +24,48 @@ def respond(request: Request, server: Server) -> Response:
         value = request.form.get("token")
         if not value:
             raise InvalidRequest("token is missing")
+        if refresh_tokens.is_one(value):
+            return _refresh_token(value, client, scope, server)
         living = server.tokens.find(value)
     if living is None or not may_introspect(client, scope, living, server.issuer):
-        server.metrics.introspected(False)
-        return Response(INACTIVE.status, INACTIVE.body, INACTIVE.headers)
+        return _inactive(server)
     server.metrics.introspected(True)
-    return json_response(members(living, server.issuer))
+    return json_response(members(living, server))
+
+
+def _refresh_token(value: str, client: Client | None, scope: str, server: Server) -> Response:
+    """A refresh token is its client's business, and that of whoever sees all that is meant for this server."""
+    presented = server.refresh_tokens.find(value)
+    family = presented.family if presented is not None and server.refresh_tokens.counts(presented) else None
+    owner = server.records.clients.get(family.client_id) if family else None
+    mine = owner is not None and client is not None and client.client_id == owner.client_id
+    if presented is None or family is None or owner is None or not (mine or scopes.has(scope, "introspect")):
+        return _inactive(server)
+    allowed = of_refresh_token(presented)
+    try:
+        user = still_allowed(allowed, owner, server)
+    except InvalidGrant:
+        return _inactive(server)
+    server.metrics.introspected(True)
+    return json_response(
+        {
+            "active": True,
+            "scope": allowed.scope,
+            "client_id": owner.client_id,
+            "username": user.name,
+            "token_type": "refresh_token",
+            "exp": family.expires_at,
+            "iat": family.used_at,
+            "sub": subject(user.uid, owner, server),
+            "aud": server.issuer,
+            "iss": server.issuer,
+        }
+    )
+
+
+def _inactive(server: Server) -> Response:
+    server.metrics.introspected(False)
+    return Response(INACTIVE.status, INACTIVE.body, INACTIVE.headers)
 
 
 def authenticate(request: Request, server: Server) -> tuple[Client | None, str]:
@@ -66,15 +104,16 @@ def may_introspect(client: Client | None, scope: str, living: Living, issuer: st
     return (not token.audience or issuer in token.audience) and scopes.has(scope, "introspect")
 
 
-def members(living: Living, issuer: str) -> dict[str, object]:
+def members(living: Living, server: Server) -> dict[str, object]:
     """Return RFC 7662 §2.2's members, as far as they apply to this token."""
-    token = living.token
+    token, issuer = living.token, server.issuer
+    person = subject(token.subject, living.client, server) if token.subject else None
     answer: dict[str, object] = {
         "active": True,
         "scope": token.scope,
         "token_type": "Bearer",
         "iat": token.created_at,
-        "sub": token.subject or token.client_id or token.ref_id,
+        "sub": person or token.client_id or token.ref_id,
         "aud": token.audience[0] if len(token.audience) == 1 else token.audience or issuer,
         "iss": issuer,
     }

@@ -1,6 +1,6 @@
 """Token revocation (RFC 7009), by clients, by whoever holds the token, and by the person it belongs to."""
 
-from auth_server.domain import credentials
+from auth_server.domain import credentials, refresh_tokens
 from auth_server.domain.audit import Actor
 from auth_server.domain.tokens import Token
 from auth_server.errors import Forbidden, NotFound
@@ -28,9 +28,34 @@ def respond(request: Request, server: Server) -> Response:
         return by_person(request, value, server)
     if hint == "session_id" or (not hint and credentials.SESSION_ID(value)):
         return by_person(request, value, server)
+    if refresh_tokens.is_one(value):
+        return refresh_token(value, None, request, server)
     living = server.tokens.find(value)
     if living is not None:
         revoke(living.token, request, server, why="holder")
+    return deleted(credentials.digest(value).hex())
+
+
+def refresh_token(value: str, client_id: str | None, request: Request, server: Server) -> Response:
+    """End a refresh token, its line, and the access tokens that came of the same authorization (RFC 7009 §2.1).
+
+    One that was used before, but is genuine, ends them just so.
+
+    Args:
+        client_id: the client that asks; None for whoever holds it.
+
+    Raises:
+        InvalidGrant: it is another client's, and lives on (S-053).
+    """
+    presented = server.refresh_tokens.find(value)
+    if presented is not None:
+        family = presented.family
+        if client_id not in (None, family.client_id):
+            raise InvalidGrant("The token was not issued to this client")
+        server.refresh_tokens.end(bytes.fromhex(family.family_id))
+        by = Actor(family.uid, client_id or "", request.address)
+        why = "client" if client_id else "holder"
+        server.audit.change("refresh_token.revoke", by, client_id=family.client_id, uid=family.uid, why=why)
     return deleted(credentials.digest(value).hex())
 
 
@@ -44,6 +69,8 @@ def by_client(request: Request, value: str, server: Server) -> Response:
     if not value:
         raise InvalidRequest("token is missing")
     spend_once(caller, server)
+    if refresh_tokens.is_one(value) and caller.client is not None:
+        return refresh_token(value, caller.client.client_id, request, server)
     living = server.tokens.find(value)
     if living is not None:
         if caller.client is None or living.token.client_id != caller.client.client_id:

@@ -50,6 +50,8 @@ def token_response(issued: Issued, authorization: Authorization) -> Response:
     }
     if authorization.ttl is not None:
         answer["expires_in"] = authorization.ttl
+    if authorization.beside is not None:
+        answer |= authorization.beside(issued.value)
     return json_response(answer)
 
 

@@ -8,6 +8,7 @@ from auth_server.domain.keys import base64url
 from auth_server.domain.tokens import Token
 from auth_server.protocol.feature import Authorization, Feature
 from auth_server.protocol.server import Server
+from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import Client
 
 TYP = "at+jwt"  # RFC 9068 §2.1
@@ -49,6 +50,9 @@ def issue(authorization: Authorization, server: Server) -> Issued:
         audience=authorization.audience,
         jti=jti,
         kid=kid,
+        parent=authorization.family,
+        claims=authorization.userinfo_claims,
+        password_version=authorization.password_version,
         user_version=user.token_version if user else 1,
         client_version=client.token_version if client else 1,
     )
@@ -64,7 +68,7 @@ def jwt_claims(
     audience = authorization.audience
     return {
         "iss": server.issuer,
-        "sub": authorization.user.uid if authorization.user else client.client_id,
+        "sub": subject(authorization.user.uid, client, server) if authorization.user else client.client_id,
         "aud": (audience[0] if len(audience) == 1 else audience) or server.issuer,
         "client_id": client.client_id,
         "scope": authorization.scope,

@@ -1,0 +1,83 @@
+"""The page on which a person lets a device in (RFC 8628 §3.3): the code, then what the device asks for.
+
+Nothing is ever allowed by opening a link (S-112): a form says yes, of a person who is signed in.
+"""
+
+from urllib.parse import urlencode
+
+from auth_server.domain import scopes
+from auth_server.domain.audit import Actor
+from auth_server.errors import Throttled
+from auth_server.http.pages.page import check_form, endpoint, show
+from auth_server.protocol.browser_cookie import browser_of
+from auth_server.protocol.grants import device_authorization as device_grant
+from auth_server.protocol.grants.device_authorization import PAGE, Device
+from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.server import Server
+
+USER_CODE = "user_code"
+
+
+def page(request: Request, server: Server) -> Response:
+    """Ask for the code; or, where the link holds it, whether its device may come in."""
+    code = request.query.get(USER_CODE, "")
+    return _with_code(code, request, server) if code else show("device.html", request, server)
+
+
+def submit(request: Request, server: Server) -> Response:
+    """Take the code, or the person's answer."""
+    check_form(request, server)
+    code = request.form.get(USER_CODE, "")
+    decision = request.form.get("decision", "")
+    if decision not in ("allow", "deny"):
+        return _with_code(code, request, server)
+    return _decided(code, decision == "allow", request, server)
+
+
+def _with_code(code: str, request: Request, server: Server) -> Response:
+    if browser_of(request, server) is None:
+        there = urlencode({"after": f"{PAGE}?{urlencode({USER_CODE: device_grant.clean_user_code(code)})}"})
+        return Response(303, b"", (("Location", server.url(f"/login?{there}")),))
+    found = _found(code, request, server)
+    return found if isinstance(found, Response) else _ask(found, request, server)
+
+
+def _found(code: str, request: Request, server: Server) -> Device | Response:
+    try:
+        device = device_grant.find(code, request.address, server)
+    except Throttled as error:
+        return show("device.html", request, server, status=429, retry_after=error.retry_after)
+    return device or show("device.html", request, server, status=400, user_code=code[:64], wrong=True)
+
+
+def _ask(device: Device, request: Request, server: Server) -> Response:
+    browser, client = browser_of(request, server), server.records.clients.get(device.client_id)
+    user = server.browsers.user(browser.sign_ins[0]) if browser else None
+    words = sorted(scopes.words(device.scope))
+    shown = f"{device.user_code[:4]}-{device.user_code[4:]}"
+    return show("device_confirm.html", request, server, client=client, user=user, words=words, user_code=shown)
+
+
+def _decided(code: str, allowed: bool, request: Request, server: Server) -> Response:
+    browser = browser_of(request, server)
+    if browser is None:
+        return _with_code(code, request, server)
+    found = _found(code, request, server)
+    if isinstance(found, Response):
+        return found
+    sign_in, client = browser.sign_ins[0], server.records.clients.get(found.client_id)
+    user = server.browsers.user(sign_in)
+    if user is None or client is None or not client.enabled:
+        return show("device.html", request, server, status=400, wrong=True)
+    if allowed:
+        done = device_grant.allow(found, sign_in, user, client, server)
+        by = Actor(user.uid, client.client_id, request.address)
+        server.consents.remember(user.uid, client.client_id, found.scope, (), by)
+    else:
+        done = device_grant.deny(found, server)
+    if not done:
+        return show("device.html", request, server, status=400, wrong=True)
+    return show("device_done.html", request, server, client=client, allowed=allowed)
+
+
+ENDPOINTS = (endpoint(PAGE, page, submit, "Let a device in", {USER_CODE: "The code that the device shows."}),)

@@ -1,0 +1,134 @@
+"""What a person has allowed a client (RFC 6749 §1.3): kept with a code, and with the refresh tokens that come of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from auth_server.domain import scopes
+from auth_server.domain.refresh_tokens import Presented
+from auth_server.protocol.errors import InvalidGrant
+from auth_server.protocol.feature import Authorization
+from auth_server.protocol.server import Server
+from auth_server.protocol.tokens import id_token
+from auth_server.protocol.tokens.id_token import Authentication
+from auth_server.store.records import Client, User
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a person has allowed a client: kept with a code, and then with each refresh token that comes of it.
+
+    Args:
+        family: 32 bytes that all that comes of it share.
+        password_version, user_version, client_version: as they stood then; a later change ends it.
+    """
+
+    scope: str
+    authentication: Authentication
+    family: bytes
+    password_version: int
+    user_version: int
+    client_version: int
+    userinfo_claims: tuple[str, ...] = ()
+
+
+def read(known: Mapping[str, Any], uid: str, family: bytes) -> Allowed:
+    """Return what a code, or a family of refresh tokens, stands for."""
+    authentication = Authentication(
+        uid=uid,
+        auth_time=known["auth_time"],
+        amr=tuple(known["amr"]),
+        sid=known["sid"],
+        nonce=known["nonce"],
+        claims=known["id_token_claims"],
+    )
+    versions = (known["password_version"], known["user_version"], known["client_version"])
+    return Allowed(known["scope"], authentication, family, *versions, tuple(known["userinfo_claims"]))
+
+
+def still_allowed(allowed: Allowed, client: Client, server: Server) -> User:
+    """Return the person, if what they have allowed still counts.
+
+    Raises:
+        InvalidGrant: person or client were disabled meanwhile, or the person has a new password (S-034, S-042).
+    """
+    user = server.records.users.get(allowed.authentication.uid)
+    if user is None or not user.enabled:
+        raise InvalidGrant("What was allowed counts no more")
+    now = (user.password_version, user.token_version, client.token_version)
+    if now != (allowed.password_version, allowed.user_version, allowed.client_version):
+        raise InvalidGrant("What was allowed counts no more")
+    return user
+
+
+def authorization(allowed: Allowed, client: Client, user: User, grant_type: str, server: Server) -> Authorization:
+    """Return what is issued for a code: an access token, and beside it what else the person has allowed."""
+
+    def beside(access_token: str) -> Mapping[str, object]:
+        members: dict[str, object] = {}
+        if scopes.has(allowed.scope, "offline_access") and "refresh_token" in client.grant_types:
+            members["refresh_token"] = first_refresh_token(allowed, client, user, server)
+        if scopes.has(allowed.scope, "openid"):
+            members["id_token"] = id_token.issue(
+                allowed.authentication, user, client, server, access_token=access_token
+            )
+        if server.refresh_tokens.has_ended(allowed.family):  # the code was sent a second time meanwhile
+            server.refresh_tokens.end(allowed.family)
+            raise InvalidGrant("What was allowed counts no more")
+        return members
+
+    return issued_as(allowed, client, user, grant_type, allowed.scope, beside, server)
+
+
+def issued_as(
+    allowed: Allowed,
+    client: Client,
+    user: User,
+    grant_type: str,
+    scope: str,
+    beside: Callable[[str], Mapping[str, object]],
+    server: Server,
+) -> Authorization:
+    """Return the authorization of one access token."""
+    return Authorization(
+        provider="client",
+        method="oauth2",
+        grant_type=grant_type,
+        scope=scope,
+        ttl=client.access_token_ttl or server.settings.access_token_ttl,
+        client=client,
+        user=user,
+        client_name=client.client_name,
+        audience=client.audience,
+        form=client.token_format,
+        family=allowed.family,
+        password_version=allowed.password_version,
+        userinfo_claims=allowed.userinfo_claims,
+        beside=beside,
+    )
+
+
+def first_refresh_token(allowed: Allowed, client: Client, user: User, server: Server) -> str:
+    """Begin a line of refresh tokens."""
+    authentication = allowed.authentication
+    data = {
+        "scope": allowed.scope,
+        "auth_time": authentication.auth_time,
+        "amr": authentication.amr,
+        "sid": authentication.sid,
+        "nonce": "",  # OIDC Core §12.2: an ID token of a refresh should have none
+        "id_token_claims": authentication.claims,
+        "userinfo_claims": allowed.userinfo_claims,
+        "password_version": allowed.password_version,
+        "user_version": allowed.user_version,
+        "client_version": allowed.client_version,
+    }
+    return server.refresh_tokens.begin(allowed.family, user.uid, client.client_id, orjson.dumps(data))
+
+
+def of_refresh_token(presented: Presented) -> Allowed:
+    """Return what a refresh token stands for."""
+    family = presented.family
+    return read(orjson.loads(family.data), family.uid, bytes.fromhex(family.family_id))

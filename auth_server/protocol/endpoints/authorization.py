@@ -1,0 +1,93 @@
+"""The authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3): what a client asks of a person."""
+
+from auth_server.protocol import authorization_request, interaction
+from auth_server.protocol.authorization_request import CODE, PROMPTS, RESPONSE_TYPES, parse, refuse
+from auth_server.protocol.errors import OAuthError
+from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
+from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.server import Server
+
+
+def respond(request: Request, server: Server) -> Response:
+    """Answer an authorization request: to the client at once, or with a page for the person.
+
+    Raises:
+        Refusal: the client or its redirect URI is not proven.
+    """
+    parameters, repeated = parse(request.pairs)
+    redirect = authorization_request.prove(parameters, repeated, server)
+    request.actor = redirect.client.client_id
+    try:
+        asked = authorization_request.check(parameters, repeated, redirect, server)
+        return interaction.begin(asked, request, server)
+    except OAuthError as error:
+        return refuse(redirect, error, server)
+
+
+_RESPONSES = {
+    200: "A page that posts the answer to the client (response_mode form_post).",
+    303: "To the client with the answer, or to a page for the person.",
+    400: "The client or its redirect URI is not known: a page.",
+}
+_TEXTS = {
+    "client_id": "Who asks.",
+    "response_type": "What is asked for, for example `code`.",
+    "redirect_uri": "Where the answer goes; one that the client has registered.",
+    "scope": "Words parted by spaces.",
+    "state": "Comes back with the answer.",
+    "code_challenge": "base64url of the SHA-256 of a secret (RFC 7636).",
+    "code_challenge_method": "`S256`.",
+    "nonce": "Stands in the ID token.",
+    "response_mode": "`query`, `fragment` or `form_post`.",
+    "prompt": "`none`, `login`, `consent` or `select_account`.",
+    "max_age": "Seconds that the person's sign-in may be old.",
+    "login_hint": "A name to put into the form.",
+    "id_token_hint": "An ID token of ours: who is meant.",
+    "acr_values": "How the person should sign in.",
+    "claims": "Single claims, as JSON.",
+    "ui_locales": "Languages, the best first.",
+    "display": "Taken, and without effect: the pages fit any screen.",
+}
+
+
+_NAMES = tuple(" ".join(sorted(types)) for types in RESPONSE_TYPES)
+
+
+def _metadata(server: Server) -> dict[str, object]:
+    return {
+        "authorization_endpoint": server.url("/api/v1/oauth/authorize"),
+        "response_types_supported": list(_NAMES),
+    }
+
+
+FEATURE = Feature(
+    name="authorization",
+    specs=("RFC 6749 §3.1", "OpenID Connect Core §3"),
+    endpoints=(
+        Endpoint(
+            "/api/v1/oauth/authorize",
+            surface=Surface.PAGE,
+            tag="OAuth",
+            repeats=True,
+            operations=tuple(
+                Operation(
+                    method,
+                    respond,
+                    "Ask a person for authorization",
+                    "Opened in the person's browser. Parameters stand in the query string, or in a form.",
+                    query=_TEXTS if method == "GET" else {},
+                    responses=_RESPONSES,
+                    produces="text/html",
+                )
+                for method in ("GET", "POST")
+            ),
+        ),
+    ),
+    response_types=(CODE,),
+    metadata=_metadata,
+    openid_metadata=lambda server: {
+        "prompt_values_supported": list(PROMPTS),
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+    },
+)

@@ -1,0 +1,264 @@
+"""What a person must still do before a client gets its answer: sign in, choose an account, change a password, consent.
+
+The request waits in the store, under a secret that the pages carry, and bound to the browser it came from: what the
+pages send decides nothing but whether the person agrees (S-024).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+from auth_server.domain import credentials, scopes
+from auth_server.domain.browsers import Browser, SignIn
+from auth_server.domain.clients import LOOPBACK_HOSTS
+from auth_server.protocol import authorization_request
+from auth_server.protocol.authorization_request import AuthorizationRequest, refuse
+from auth_server.protocol.authorization_response import grant
+from auth_server.protocol.browser_cookie import browser_of, set_cookie, value_of
+from auth_server.protocol.errors import (
+    AccountSelectionRequired,
+    ConsentRequired,
+    InteractionRequired,
+    LoginRequired,
+    OAuthError,
+    Refusal,
+)
+from auth_server.protocol.messages import Headers, Request, Response
+from auth_server.protocol.server import Server
+from auth_server.protocol.tokens.subject import subject
+from auth_server.store.records import User
+from auth_server.store.state import Entry, Index, Kind, Rate
+
+TTL = 3600  # seconds that a request waits for its person
+FLOOD = Rate(60, 10)  # requests of one address that wait for a person
+PARAMETER = "interaction"
+
+
+class Step(Enum):
+    """A page, by its path."""
+
+    LOGIN = "/login"
+    SELECT = "/select-account"
+    PASSWORD = "/change-password"
+    CONSENT = "/consent"
+
+
+_WHERE_NONE_IS_ASKED: Mapping[Step, type[OAuthError]] = {
+    Step.LOGIN: LoginRequired,
+    Step.SELECT: AccountSelectionRequired,
+    Step.PASSWORD: InteractionRequired,
+    Step.CONSENT: ConsentRequired,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A request that waits, and how far its person has come.
+
+    Args:
+        secret: names it; known to the pages alone.
+        browser: digest of the cookie of the browser that it belongs to, in hex digits.
+        account: the uid that was chosen, or has signed in, for this request.
+        signed_in: the uid that has signed in since the request came.
+        consented: the uid that has agreed, and to what.
+    """
+
+    secret: str
+    browser: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    account: str = ""
+    signed_in: str = ""
+    consented: tuple[str, str] = ("", "")
+
+
+def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Response:
+    """Answer at once if nothing is left to do, else let the request wait and lead to the page that comes next.
+
+    Raises:
+        OAuthError: something is left to do, and the request forbids to ask.
+        Throttled: too many requests of this address wait.
+    """
+    browser = browser_of(request, server)
+    step, sign_in = next_step(asked, browser, Interaction("", ""), server)
+    if step is None and browser is not None and sign_in is not None:
+        return _granted(asked, browser, sign_in, server)
+    assert step is not None
+    if "none" in asked.prompt:  # OIDC Core §3.1.2.6
+        raise _WHERE_NONE_IS_ASKED[step]("The person must do something first")
+    server.throttles.waiting(request.address, FLOOD)
+    cookie = value_of(request, server)
+    headers: Headers = ()
+    if not cookie:
+        cookie = server.browsers.new_cookie()
+        headers = (set_cookie(cookie, server),)
+    waiting = Interaction(server.browsers.new_cookie(), _bound(cookie), asked.parameters)
+    _keep(waiting, server)
+    return _lead_to(step, waiting, server, headers)
+
+
+def find(request: Request, server: Server) -> Interaction:
+    """Return the request that a page belongs to.
+
+    Raises:
+        Refusal: there is none, it waited too long, or it belongs to another browser.
+    """
+    secret = request.query.get(PARAMETER) or request.form.get(PARAMETER, "")
+    entry = server.state.get(Kind.INTERACTION, credentials.digest(secret), server.clock()) if secret else None
+    waiting = _unpack(secret, entry) if entry else None
+    cookie = value_of(request, server)
+    if waiting is None or not cookie or waiting.browser != _bound(cookie):
+        raise Refusal("This page has expired, or belongs to another browser; go back to the application and try again")
+    return waiting
+
+
+def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers = ()) -> Response:
+    """Go on after a page: to the next one, or to the client with its answer.
+
+    Args:
+        cookie: of the browser, as it is now.
+        headers: to be sent with the answer, such as a new cookie.
+    """
+    redirect, asked = asked_by(waiting, server)
+    waiting = replace(waiting, browser=_bound(cookie))
+    try:
+        browser = server.browsers.find(cookie)
+        step, sign_in = next_step(asked, browser, waiting, server)
+        if step is None and browser is not None and sign_in is not None:
+            server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex())
+            answer = _granted(asked, browser, sign_in, server)
+            answer.headers += headers
+            return answer
+    except OAuthError as error:
+        answer = refuse(redirect, error, server)
+        answer.headers += headers
+        return answer
+    assert step is not None
+    _keep(waiting, server)
+    return _lead_to(step, waiting, server, headers)
+
+
+def _granted(asked: AuthorizationRequest, browser: Browser, sign_in: SignIn, server: Server) -> Response:
+    """The answer; from now on the client hears of the end of this sign-in."""
+    server.browsers.tell(browser, sign_in, asked.client.client_id)
+    return grant(asked, sign_in, server)
+
+
+def asked_by(waiting: Interaction, server: Server) -> tuple[authorization_request.ProvenRedirect, AuthorizationRequest]:
+    """Return the request itself, proven and checked anew: client and settings may have changed while it waited.
+
+    Raises:
+        Refusal: its client is gone, or has another redirect URI now.
+    """
+    redirect = authorization_request.prove(waiting.parameters, set(), server)
+    try:
+        return redirect, authorization_request.check(waiting.parameters, set(), redirect, server)
+    except OAuthError as error:
+        raise Refusal(error.description) from None
+
+
+def deny(waiting: Interaction, error: OAuthError, server: Server) -> Response:
+    """End a request with an error for the client."""
+    server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex())
+    redirect = authorization_request.prove(waiting.parameters, set(), server)
+    return refuse(redirect, error, server)
+
+
+def next_step(
+    asked: AuthorizationRequest, browser: Browser | None, waiting: Interaction, server: Server
+) -> tuple[Step | None, SignIn | None]:
+    """Return the page that comes next, or None and the sign-in that the client is told of."""
+    sign_in = _account(asked, browser, waiting, server)
+    if sign_in is None:
+        return Step.LOGIN, None
+    if waiting.signed_in != sign_in.uid and _is_stale(asked, sign_in, server):
+        return Step.LOGIN, None
+    if "select_account" in asked.prompt and waiting.account != sign_in.uid:
+        return Step.SELECT, None
+    user = server.browsers.user(sign_in)
+    assert user is not None
+    if user.must_change_password:
+        return Step.PASSWORD, None
+    if needs_consent(asked, user, waiting, server):
+        return Step.CONSENT, None
+    return None, sign_in
+
+
+def _account(
+    asked: AuthorizationRequest, browser: Browser | None, waiting: Interaction, server: Server
+) -> SignIn | None:
+    """The sign-in that is meant: of the account chosen here, of the one hinted at, else of the last one."""
+    if browser is None:
+        return None
+    if waiting.account:
+        return browser.of(waiting.account)
+    if asked.hint:  # OIDC Core §3.1.2.1: another person must not be taken for this one
+        return next((one for one in browser.sign_ins if subject(one.uid, asked.client, server) == asked.hint), None)
+    return browser.sign_ins[0]
+
+
+def _is_stale(asked: AuthorizationRequest, sign_in: SignIn, server: Server) -> bool:
+    """Whether the person must prove to be it once more (S-026)."""
+    if "login" in asked.prompt:
+        return True
+    return asked.max_age is not None and server.clock() - sign_in.auth_time >= max(asked.max_age, 1)
+
+
+def needs_consent(asked: AuthorizationRequest, user: User, waiting: Interaction, server: Server) -> bool:
+    """Whether the person must be asked; what they have said in this interaction counts, even if it is not kept."""
+    client = asked.client
+    if waiting.consented == (user.uid, asked.scope):
+        return False
+    if "consent" in asked.prompt:
+        return True
+    if client.first_party:
+        return False
+    if not proves_itself(asked):  # RFC 8252 §8.6: any program could claim to be it (S-027)
+        return True
+    return not server.consents.covers(user.uid, client.client_id, asked.scope, asked.claims.names())
+
+
+def proves_itself(asked: AuthorizationRequest) -> bool:
+    """Whether a client can be told from an impostor: by a secret, or by an address that only it has."""
+    if asked.client.token_endpoint_auth_method != "none":
+        return True
+    parts = urlsplit(asked.redirect.uri)
+    return parts.scheme == "https" and parts.hostname not in LOOPBACK_HOSTS
+
+
+def signed_in(waiting: Interaction, uid: str) -> Interaction:
+    """Return a request whose person has just signed in."""
+    return replace(waiting, account=uid, signed_in=uid)
+
+
+def selected(waiting: Interaction, uid: str) -> Interaction:
+    """Return a request whose person has chosen an account."""
+    return replace(waiting, account=uid)
+
+
+def consented(waiting: Interaction, uid: str, scope: str) -> Interaction:
+    """Return a request that its person has agreed to."""
+    return replace(waiting, consented=(uid, scopes.normal(scope)))
+
+
+def _bound(cookie: str) -> str:
+    return credentials.digest(cookie).hex()
+
+
+def _keep(waiting: Interaction, server: Server) -> None:
+    values = {name: value for name, value in asdict(waiting).items() if name != "secret"}
+    now = server.clock()
+    server.state.put(Kind.INTERACTION, Entry(credentials.digest(waiting.secret), now + TTL, orjson.dumps(values)), now)
+
+
+def _unpack(secret: str, entry: Entry) -> Interaction:
+    values: dict[str, Any] = orjson.loads(entry.data)
+    return Interaction(secret, **{**values, "consented": tuple(values["consented"])})
+
+
+def _lead_to(step: Step, waiting: Interaction, server: Server, headers: Headers) -> Response:
+    location = f"{server.url(step.value)}?{urlencode({PARAMETER: waiting.secret})}"
+    return Response(303, b"", (("Location", location), *headers))

@@ -1,0 +1,97 @@
+"""What people have allowed clients, on SQLAlchemy Core: consents, and families of refresh tokens."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+
+from auth_server.store import tables
+from auth_server.store.engine import reading, writing
+from auth_server.store.records import Consent, RefreshFamily
+from auth_server.store.state import Page
+
+
+def _consent(row: Any) -> Consent:
+    return Consent(**{**row._mapping, "claims": tuple(row.claims)})
+
+
+class SqlConsents:
+    table = tables.consents
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def get(self, uid: str, client_id: str) -> Consent | None:
+        c = self.table.c
+        with reading(self._engine) as connection:
+            row = connection.execute(select(self.table).where(c.uid == uid, c.client_id == client_id)).one_or_none()
+        return _consent(row) if row else None
+
+    def put(self, consent: Consent) -> None:
+        c = self.table.c
+        values = {**asdict(consent), "claims": list(consent.claims)}
+        changed = {name: values[name] for name in ("scope", "claims", "updated_at")}
+        same = (c.uid == consent.uid) & (c.client_id == consent.client_id)
+        with writing(self._engine) as connection:
+            if not connection.execute(update(self.table).where(same).values(**changed)).rowcount:
+                connection.execute(insert(self.table).values(**values))
+
+    def remove(self, uid: str, client_id: str) -> bool:
+        c = self.table.c
+        with writing(self._engine) as connection:
+            return connection.execute(delete(self.table).where(c.uid == uid, c.client_id == client_id)).rowcount > 0
+
+    def page(self, uid: str, page: Page) -> Sequence[Consent]:
+        c = self.table.c
+        query = select(self.table).where(c.uid == uid).order_by(c.updated_at.desc(), c.client_id)
+        with reading(self._engine) as connection:
+            return [_consent(row) for row in connection.execute(query.limit(page.limit).offset(page.offset))]
+
+
+class SqlRefreshFamilies:
+    table = tables.refresh_families
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def get(self, family_id: str) -> RefreshFamily | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(select(self.table).where(self.table.c.family_id == family_id)).one_or_none()
+        return RefreshFamily(**row._mapping) if row else None
+
+    def add(self, family: RefreshFamily) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(insert(self.table).values(**asdict(family)))
+
+    def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
+        c = self.table.c
+        counts = (c.family_id == family_id) & (c.number == number)
+        with writing(self._engine) as connection:
+            values = {"number": number + 1, "used_at": at, "expires_at": expires_at}
+            return connection.execute(update(self.table).where(counts).values(**values)).rowcount > 0
+
+    def remove(self, *, family_id: str | None = None, uid: str | None = None, client_id: str | None = None) -> int:
+        named = {"family_id": family_id, "uid": uid, "client_id": client_id}
+        conditions = [self.table.c[name] == value for name, value in named.items() if value is not None]
+        if not conditions:
+            return 0
+        with writing(self._engine) as connection:
+            return connection.execute(delete(self.table).where(*conditions)).rowcount
+
+    def find(self, uid: str, client_id: str | None = None) -> Sequence[RefreshFamily]:
+        c = self.table.c
+        query = select(self.table).where(c.uid == uid)
+        if client_id is not None:
+            query = query.where(c.client_id == client_id)
+        with reading(self._engine) as connection:
+            return [RefreshFamily(**row._mapping) for row in connection.execute(query)]
+
+    def purge(self, now: int, limit: int) -> int:
+        c = self.table.c
+        over = select(c.family_id).where(c.expires_at <= now).limit(limit)
+        with writing(self._engine) as connection:
+            found = connection.execute(over).scalars().all()
+            if found:
+                connection.execute(delete(self.table).where(c.family_id.in_(found)))
+        return len(found)

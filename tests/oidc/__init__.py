@@ -1,0 +1,1 @@
+"""The OpenID Provider: people sign in, clients are told."""

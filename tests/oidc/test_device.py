@@ -1,0 +1,137 @@
+"""Device authorization: a code on one screen, a person at another."""
+
+import pytest
+from werkzeug.test import TestResponse
+
+from auth_server.domain.users import Changes
+from auth_server.protocol.grants.device_authorization import GRANT_TYPE
+from auth_server.store.records import User
+from tests import proves
+from tests.relying_party import Browser, RelyingParty, relying_party
+from tests.sites import Site
+
+BEGIN, PAGE = "/api/v1/oauth/device_authorization", "/device"
+
+
+@pytest.fixture
+def party(here: Site, jane: User) -> RelyingParty:
+    """A television."""
+    grants = (GRANT_TYPE, "refresh_token")
+    return relying_party(
+        here, redirect_uris=(), grant_types=grants, scope="openid email offline_access",
+        token_endpoint_auth_method="none",
+    )  # fmt: skip
+
+
+def poll(party: RelyingParty, code: str) -> TestResponse:
+    return party.post(grant_type=GRANT_TYPE, device_code=code)
+
+
+def error(answer: TestResponse) -> tuple[int, str]:
+    return answer.status_code, answer.json["error"]
+
+
+def begun(party: RelyingParty) -> dict[str, str]:
+    answer = party.post(BEGIN)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, str] = answer.json
+    return told
+
+
+def entered(browser: Browser, code: str) -> TestResponse:
+    """Type the code on the page, and sign in if that is asked for."""
+    browser.open(PAGE)
+    page = browser.send(user_code=code)
+    return browser.sign_in() if 'name="username"' in page.text else page
+
+
+def test_a_person_lets_a_device_in(here: Site, party: RelyingParty, browser: Browser, jane: User):
+    """However the code is typed; the device gets its tokens once."""
+    told = begun(party)
+    assert (told["expires_in"], told["interval"]) == (600, 5)
+    assert error(poll(party, told["device_code"])) == (400, "authorization_pending")
+    page = entered(browser, told["user_code"].lower().replace("-", " "))
+    assert told["user_code"] in page.text
+    assert "is connected" in browser.allow().text
+    tokens = poll(party, told["device_code"])
+    assert tokens.status_code == 200, tokens.text
+    assert {"access_token", "refresh_token", "id_token"} <= tokens.json.keys()
+    assert error(poll(party, told["device_code"])) == (400, "invalid_grant")
+
+
+@proves("S-112")
+def test_opening_the_link_allows_nothing(party: RelyingParty, browser: Browser):
+    """It leads to a form, after a sign-in."""
+    told = begun(party)
+    browser.open(told["verification_uri_complete"].removeprefix("https://auth.example.org"))
+    page = browser.sign_in()
+    assert told["user_code"] in page.text
+    assert error(poll(party, told["device_code"]))[1] == "authorization_pending"
+    browser.send(decision="deny")
+    assert error(poll(party, told["device_code"])) == (400, "access_denied")
+
+
+@proves("S-111")
+def test_a_hasty_device_must_wait_longer(here: Site, party: RelyingParty):
+    """Five seconds more each time."""
+    code = begun(party)["device_code"]
+    poll(party, code)
+    here.clock.advance(4)
+    assert error(poll(party, code)) == (400, "slow_down")
+    here.clock.advance(9)
+    assert error(poll(party, code)) == (400, "slow_down")
+    here.clock.advance(15)
+    assert error(poll(party, code)) == (400, "authorization_pending")
+
+
+@proves("S-111")
+def test_codes_are_their_clients_and_expire(here: Site, party: RelyingParty, browser: Browser):
+    """Another client gets nothing and uses nothing up."""
+    told = begun(party)
+    other = relying_party(
+        here, redirect_uris=(), grant_types=(GRANT_TYPE,), scope="openid", token_endpoint_auth_method="none"
+    )
+    assert error(poll(other, told["device_code"])) == (400, "invalid_grant")
+    entered(browser, told["user_code"])
+    browser.allow()
+    assert error(poll(other, told["device_code"])) == (400, "invalid_grant")
+    assert poll(party, told["device_code"]).status_code == 200
+    late = begun(party)
+    here.clock.advance(600)
+    assert error(poll(party, late["device_code"])) == (400, "expired_token")
+    assert entered(browser, late["user_code"]).status_code == 400
+
+
+@proves("S-110")
+def test_codes_are_not_guessed(party: RelyingParty, browser: Browser):
+    """After five wrong ones the address must wait, also with the right one."""
+    told = begun(party)
+    entered(browser, "AAAA-AAAA")
+    for _ in range(4):
+        assert entered(browser, "AAAA-AAAA").status_code == 400
+    assert entered(browser, told["user_code"]).status_code == 429
+
+
+@proves("S-113")
+@pytest.mark.parametrize("change", [Changes(enabled=False), Changes(password="Another-whale-43-sings")])
+def test_a_person_who_counts_no_more_lets_nothing_in(
+    here: Site, party: RelyingParty, browser: Browser, jane: User, change: Changes
+):
+    """Between the answer and the device's next question."""
+    told = begun(party)
+    entered(browser, told["user_code"])
+    browser.allow()
+    here.server.users.change(jane.uid, change)
+    assert error(poll(party, told["device_code"])) == (400, "invalid_grant")
+
+
+@proves("S-063")
+@pytest.mark.parametrize("after", ["https://evil.test/", "//evil.test", "/\\evil.test", "/device?user_code=a&x=//e"])
+def test_a_sign_in_leads_nowhere_else(here: Site, jane: User, browser: Browser, after: str):
+    """Whatever the link says."""
+    browser.open("/login", query_string={"after": after})
+    answer = browser.http.post(
+        "/login", base_url="https://auth.example.org", query_string={"after": after},
+        data={"csrf_token": browser.hidden()["csrf_token"], "username": "jane", "password": "Blue-whale-42-sings"},
+    )  # fmt: skip
+    assert answer.headers["Location"] == "https://auth.example.org/account/"
