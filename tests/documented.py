@@ -15,7 +15,12 @@ from auth_server.protocol import examples
 from auth_server.protocol.server import Server
 from auth_server.store.records import Passcode, User
 
-SCOPES = {examples.SESSION_TOKEN: "", examples.APP_PASSWORD: "sessions webdav", examples.CLIENT_TOKEN: "metrics"}
+SCOPES = {
+    examples.SESSION_TOKEN: "",
+    examples.APP_PASSWORD: "sessions webdav",
+    examples.CLIENT_TOKEN: "metrics",
+    examples.OPENID_TOKEN: "openid profile email",
+}
 
 
 def prepare(server: Server) -> None:
@@ -25,7 +30,12 @@ def prepare(server: Server) -> None:
     server.records.users.add(
         User(examples.UID, examples.NAME, "admin", now, now, display_name="Jane", password_hash=hashed, login_at=now)
     )
-    client = {"client_id": examples.CLIENT_ID, "client_name": "Monitoring", "scope": "metrics introspect"}
+    client = {
+        "client_id": examples.CLIENT_ID,
+        "client_name": "Monitoring",
+        "scope": "metrics introspect",
+        "grant_types": ("client_credentials", "urn:ietf:params:oauth:grant-type:device_code"),
+    }
     server.clients.add(client, examples.CLIENT_SECRET)
     jane: dict[str, Any] = {"subject": examples.UID, "created_at": now, "expires_at": now + 1209600}
     for value, details in {
@@ -44,6 +54,13 @@ def prepare(server: Server) -> None:
             "client_id": examples.CLIENT_ID,
             "created_at": now,
             "expires_at": now + 86400,
+        },
+        examples.OPENID_TOKEN: {
+            **jane,
+            "provider": "client",
+            "method": "oauth2",
+            "grant_type": "authorization_code",
+            "client_id": examples.CLIENT_ID,
         },
     }.items():
         server.tokens.issue(Token(digest(value), scope=SCOPES[value], **details))

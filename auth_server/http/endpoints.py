@@ -8,17 +8,16 @@ from auth_server.http.documentation import Documentation
 from auth_server.http.pages import consent, device, login, logout
 from auth_server.protocol.feature import Endpoint, Feature
 
-OWN = (
-    *operations.ENDPOINTS,
-    *keys.ENDPOINTS,
-    *login.ENDPOINTS,
-    *consent.ENDPOINTS,
-    *logout.ENDPOINTS,
-    *device.ENDPOINTS,
-)
+OWN = (*operations.ENDPOINTS, *keys.ENDPOINTS)
+PAGES = (*login.ENDPOINTS, *consent.ENDPOINTS, *logout.ENDPOINTS, *device.ENDPOINTS)  # for people: not in the document
 
 
-def every_endpoint(features: Iterable[Feature]) -> tuple[Endpoint, ...]:
+def documented_endpoints(features: Iterable[Feature]) -> tuple[Endpoint, ...]:
     """Return the endpoints of *features*, the server's own, and those that describe all of them."""
     described = (*(endpoint for feature in features for endpoint in feature.endpoints), *OWN)
     return (*described, *Documentation(described).endpoints)
+
+
+def every_endpoint(features: Iterable[Feature]) -> tuple[Endpoint, ...]:
+    """Return everything that has a URL: what the document tells of, and the pages."""
+    return (*documented_endpoints(features), *PAGES)

@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.test import TestResponse
 
-from auth_server.http.endpoints import every_endpoint
+from auth_server.http.endpoints import documented_endpoints
 from auth_server.http.openapi.document import document, operation_id
 from auth_server.protocol import examples
 from auth_server.protocol.catalogue import FEATURES
@@ -44,7 +44,7 @@ class Sent:
 
 
 def operations() -> Iterator[tuple[Endpoint, Operation]]:
-    for endpoint in every_endpoint(FEATURES):
+    for endpoint in documented_endpoints(FEATURES):
         for operation in endpoint.operations:
             yield endpoint, operation
 
@@ -55,7 +55,7 @@ def all_examples() -> list[Sent]:
 
 @cache
 def told() -> dict[str, Any]:
-    return document(every_endpoint(FEATURES), ISSUER)
+    return document(documented_endpoints(FEATURES), ISSUER)
 
 
 def described(endpoint: Endpoint, operation: Operation) -> dict[str, Any]:
@@ -124,6 +124,8 @@ def credentials_of(here: Site, sent: Sent) -> dict[str, str]:
     way = sent.example.security or next(iter(sent.operation.security), "none")
     if way == "client":
         return {"Authorization": basic_header(examples.CLIENT_ID, examples.CLIENT_SECRET)}
+    if way == "bearer" and sent.endpoint.path.endswith("/userinfo"):
+        return bearer(examples.OPENID_TOKEN)
     if way == "bearer":
         return bearer(here.token(sent.operation.scope) if sent.operation.scope else examples.SESSION_TOKEN)
     return {}

@@ -15,10 +15,13 @@ from tools.docs import curl
 from tools.docs.declared import operations
 
 OPERATIONS = [(operation["operationId"], method, path, operation) for method, path, operation in operations()]
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 ALONE = "curl() { command curl -s -o /dev/null -w '%{http_code}' \"$@\"; }\n"
 FOR_ADMINS = {"get_sessions"}
 # Where the example alone cannot succeed: the answer that it gets, and why.
 OTHERWISE = {
+    "get_oauth_authorize": (400, "the example names no client"),
+    "post_oauth_authorize": (400, "the example names no client"),
     "post_users_by_uid_passcode_confirm": (403, "the code of the example is of another time"),
     "post_users_by_uid_passcode_activate": (403, "there is no confirmed key"),
     "post_users_by_uid_passcode_deactivate": (404, "there is no key"),
@@ -40,8 +43,11 @@ def test_the_example_gets_an_answer_that_is_described(
 ) -> None:
     """With what the page says about its variables; it succeeds, but for those named above."""
     user = visitor.user(examples.PASSWORD, role="admin" if name in FOR_ADMINS else "user")
-    client = visitor.client("metrics introspect admin:*")
-    token = visitor.token(client) if "admin" in path or "metrics" in path else visitor.session(user)
+    client = visitor.client("metrics introspect admin:*", grant_types=("client_credentials", DEVICE_GRANT))
+    if "userinfo" in path:
+        token = visitor.openid_token(user, client)
+    else:
+        token = visitor.token(client) if "admin" in path or "metrics" in path else visitor.session(user)
     living = visitor.server.inside.tokens.find(token)
     assert living is not None
     variables = {

@@ -151,6 +151,14 @@ class Visitor:
         allowed = Authorization("application", "default", "cli", scope, None, user=user, form="app_password")
         return issue(allowed, self.server.inside).value
 
+    def openid_token(self, user: User, client: Registered) -> str:
+        """Return an access token by which a person lets a client know them."""
+        server = self.server.inside
+        allowed = Authorization(
+            "client", "oauth2", "authorization_code", "openid", 3600, server.clients.find(client.client_id), user
+        )
+        return issue(allowed, server).value
+
     # ---- what clients do
     def ask_token(self, client: Registered, **form: str) -> Answer:
         """Ask for a token with client credentials, by Basic."""

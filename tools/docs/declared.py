@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from auth_server.http.endpoints import every_endpoint
+from auth_server.http.endpoints import documented_endpoints
 from auth_server.http.openapi.document import document as describe
 from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.feature import Endpoint
@@ -21,7 +21,7 @@ _METHODS = ("get", "head", "put", "post", "delete", "patch")
 def endpoints() -> tuple[Endpoint, ...]:
     """Return all endpoints."""
     settings = Settings(issuer=ISSUER)
-    return every_endpoint([feature for feature in FEATURES if feature.enabled(settings)])
+    return documented_endpoints([feature for feature in FEATURES if feature.enabled(settings)])
 
 
 @cache

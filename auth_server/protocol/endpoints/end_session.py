@@ -143,5 +143,5 @@ FEATURE = Feature(
             ),
         ),
     ),
-    openid_metadata=lambda server: {"end_session_endpoint": server.url("/api/v1/oauth/logout")},
+    metadata=lambda server: {"end_session_endpoint": server.url("/api/v1/oauth/logout")},
 )

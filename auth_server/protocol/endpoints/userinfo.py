@@ -4,15 +4,17 @@ from auth_server.domain import scopes
 from auth_server.domain.clients import MAC_ALGS
 from auth_server.domain.tokens import Living
 from auth_server.errors import NotAuthenticated
-from auth_server.protocol import bearer
+from auth_server.protocol import bearer, examples
+from auth_server.protocol.description import Answer, Example, Schema
 from auth_server.protocol.errors import InsufficientScope, InvalidToken
-from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Surface
+from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Responses, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import claims, id_token
 from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import Client
 
+REFUSED = "There is no token that counts"
 JWT_TYPE = ("Content-Type", "application/jwt")
 
 
@@ -45,9 +47,9 @@ def _authenticate(request: Request, server: Server) -> Living:
             raise InvalidToken("The token stands twice in the request")
         living = bearer.find_value(in_form, request, server) if in_form else bearer.find(request, server)
     except NotAuthenticated:
-        raise InvalidToken("The token does not count") from None
+        raise InvalidToken(REFUSED) from None
     if living is None:
-        raise InvalidToken("A token is needed")
+        raise InvalidToken(REFUSED)
     return living
 
 
@@ -60,20 +62,42 @@ def _signed(told: dict[str, object], client: Client, server: Server) -> Response
     return Response(200, signed.encode(), (JWT_TYPE,))
 
 
-_SCHEMA = {
+_SCHEMA: Schema = {
+    "title": "UserInfo",
     "type": "object",
+    "description": "Claims of OpenID Connect Core §5.1, and others that the server knows.",
     "required": ["sub"],
-    "properties": {"sub": {"type": "string", "description": "Who it is, to this client."}},
-    "examples": [{"sub": "usm4k2r8d0wq1x7b", "email": "jane@example.org", "email_verified": True}],
+    "properties": {
+        "sub": {"type": "string", "description": "Who it is, to this client."},
+        "name": {"type": "string"},
+        "preferred_username": {"type": "string"},
+        "email": {"type": "string"},
+        "email_verified": {"type": "boolean"},
+        "updated_at": {"type": "integer", "description": "Unix seconds."},
+    },
 }
-_RESPONSES = {200: ("What the person has allowed.", _SCHEMA)}
+_REQUEST: Schema = {
+    "title": "UserInfoRequest",
+    "type": "object",
+    "properties": {
+        "access_token": {"type": "string", "description": "The token, where it does not stand in a header."},
+    },
+}
+_TOLD = {"sub": examples.UID, "name": "Jane", "preferred_username": examples.NAME, "updated_at": examples.MOMENT}
+_REFUSAL = {"error": InvalidToken.code, "error_description": REFUSED, "code": 401, "message": REFUSED}
+_RESPONSES: Responses = {
+    200: ("What the person has allowed; a JWT for a client that is registered for one.", _SCHEMA),
+    401: Answer("No token that counts.", example=_REFUSAL),
+    403: "The token lacks the scope `openid`.",
+}
 
 
 def _metadata(server: Server) -> dict[str, object]:
-    return {
-        "userinfo_endpoint": server.url("/api/v1/oauth/userinfo"),
-        "userinfo_signing_alg_values_supported": [*server.settings.signing_algs, *MAC_ALGS],
-    }
+    return {"userinfo_endpoint": server.url("/api/v1/oauth/userinfo")}
+
+
+def _openid_metadata(server: Server) -> dict[str, object]:
+    return {"userinfo_signing_alg_values_supported": [*server.settings.signing_algs, *MAC_ALGS]}
 
 
 FEATURE = Feature(
@@ -88,17 +112,35 @@ FEATURE = Feature(
             lane=True,
             cors=Cors.CLIENTS,
             operations=(
-                Operation("GET", respond, "Who has allowed this", responses=_RESPONSES, security=("bearer",)),
+                Operation(
+                    "GET",
+                    respond,
+                    "Who has allowed this",
+                    "The claims that the token's scope, and the claims parameter, release.",
+                    responses=_RESPONSES,
+                    security=("bearer",),
+                    examples={"person": Example("A token with `openid profile`", response=_TOLD)},
+                ),
                 Operation(
                     "POST",
                     respond,
-                    "Who has allowed this",
-                    "The token may also stand in the form, as `access_token`.",
+                    "Who has allowed this, asked by a form",
+                    "Like GET; the token may also stand in the form.",
+                    request=_REQUEST,
                     responses=_RESPONSES,
-                    security=("bearer",),
+                    security=("bearer", "optional"),
+                    examples={
+                        "person": Example(
+                            "The token in the form",
+                            {"access_token": examples.OPENID_TOKEN},
+                            response=_TOLD,
+                            security="none",
+                        )
+                    },
                 ),
             ),
         ),
     ),
-    openid_metadata=_metadata,
+    metadata=_metadata,
+    openid_metadata=_openid_metadata,
 )

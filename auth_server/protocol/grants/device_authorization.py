@@ -12,6 +12,7 @@ from auth_server.domain.browsers import SignIn
 from auth_server.domain.keys import base64url
 from auth_server.protocol.authorization_grant import authorization, read, still_allowed
 from auth_server.protocol.client_authentication import authenticate, spend_once
+from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.errors import (
     AccessDenied,
     AuthorizationPending,
@@ -224,14 +225,15 @@ def _entry(device: Device) -> Entry:
     return Entry(device.key, device.expires_at + KNOWN_FOR, data, device.client_id, family=device.key)
 
 
-_REQUEST = {
+_REQUEST: Schema = {
+    "title": "DeviceAuthorizationRequest",
     "type": "object",
     "properties": {
         "client_id": {"type": "string"},
         "scope": {"type": "string", "description": "Words parted by spaces; all of the client's where absent."},
     },
 }
-_SCHEMA = {
+_SCHEMA: Schema = {
     "title": "DeviceAuthorization",
     "type": "object",
     "required": ["device_code", "user_code", "verification_uri", "expires_in", "interval"],
@@ -264,6 +266,20 @@ FEATURE = Feature(
                     request=_REQUEST,
                     responses={200: ("Codes for the device and for the person.", _SCHEMA)},
                     security=("client",),
+                    examples={
+                        "television": Example(
+                            "A device with one word of scope",
+                            {"scope": "metrics"},
+                            response={
+                                "device_code": "GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS0E",
+                                "user_code": "WDJB-MJHT",
+                                "verification_uri": "http://127.0.0.1:2342/device",
+                                "verification_uri_complete": "http://127.0.0.1:2342/device?user_code=WDJB-MJHT",
+                                "expires_in": TTL,
+                                "interval": INTERVAL,
+                            },
+                        )
+                    },
                 ),
             ),
         ),
