@@ -57,7 +57,7 @@ def _pairs(environ: Mapping[str, Any], query: str, limit: int) -> list[tuple[str
     """The parameters of a GET or of a form, as they come; those without a value are left out (RFC 6749 §3.1)."""
     text = query
     if environ["REQUEST_METHOD"] == "POST":
-        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != _FORM:
+        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() not in (_FORM, ""):
             raise HttpError(415, f"The body must be {_FORM}")
         try:
             text = read_bytes(environ, limit).decode()

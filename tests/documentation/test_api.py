@@ -20,6 +20,7 @@ ALONE = "curl() { command curl -s -o /dev/null -w '%{http_code}' \"$@\"; }\n"
 FOR_ADMINS = {"get_sessions"}
 # Where the example alone cannot succeed: the answer that it gets, and why.
 OTHERWISE = {
+    "post_oauth_userinfo": (401, "the token of the example is nobody's"),
     "get_oauth_authorize": (400, "the example names no client"),
     "post_oauth_authorize": (400, "the example names no client"),
     "post_users_by_uid_passcode_confirm": (403, "the code of the example is of another time"),

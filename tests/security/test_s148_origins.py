@@ -29,6 +29,7 @@ def test_a_new_endpoint_answers_no_page_by_accident():
     assert open_to[Cors.CLIENTS] == {
         TOKEN,
         "/api/v1/oauth/revoke",
+        "/api/v1/oauth/userinfo",
         "/api/v1/config",
         "/api/v1/status",
         SESSION,

@@ -23,7 +23,7 @@ from auth_server.protocol.errors import (
     SlowDown,
     UnauthorizedClient,
 )
-from auth_server.protocol.feature import Authorization, Body, Caller, Cors, Endpoint, Feature, Grant, Operation, Surface
+from auth_server.protocol.feature import Authorization, Body, Caller, Endpoint, Feature, Grant, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
 from auth_server.store.records import Client, User
@@ -256,7 +256,6 @@ FEATURE = Feature(
             surface=Surface.OAUTH,
             tag="OAuth",
             body=Body.FORM,
-            cors=Cors.CLIENTS,
             operations=(
                 Operation(
                     "POST",
