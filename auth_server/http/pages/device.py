@@ -3,6 +3,7 @@
 Nothing is ever allowed by opening a link (S-112): a form says yes, of a person who is signed in.
 """
 
+from typing import Any
 from urllib.parse import urlencode
 
 from auth_server.domain import scopes
@@ -62,7 +63,9 @@ def _ask(device: Device, user: User, request: Request, server: Server) -> Respon
         return show("device.html", request, server, status=400, wrong=True)
     asked = words.in_order(scopes.words(device.scope))
     shown = f"{device.user_code[:4]}-{device.user_code[4:]}"
-    return show("device_confirm.html", request, server, client=client, user=user, words=asked, user_code=shown)
+    other = f"{server.url('/login')}?{urlencode({'after': f'{PAGE}?{USER_CODE}={shown}'})}"
+    values: dict[str, Any] = {"client": client, "user": user, "words": asked, "user_code": shown, "other": other}
+    return show("device_confirm.html", request, server, **values)
 
 
 def _decided(code: str, allowed: bool, request: Request, server: Server) -> Response:

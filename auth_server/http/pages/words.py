@@ -1,10 +1,11 @@
 """What scopes and claims mean, in words for people."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from flask_babel import LazyString, gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext
 
-Text = str | LazyString
+Text = Any  # a text, or one that is looked up in the language of the page when it is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,10 @@ class Wish:
 
 # The order is that of the page: first who somebody is, then what is done in their name.
 _SCOPES = {
-    "openid": Wish(lazy_gettext("Know that it is you"), lazy_gettext("It gets a number that stands for your account.")),
+    "openid": Wish(
+        lazy_gettext("Know that it is you"),
+        lazy_gettext("It learns a number that stands for your account, and nothing more."),
+    ),
     "profile": Wish(
         lazy_gettext("See your profile"), lazy_gettext("Your names, and what else you say of yourself, like a picture.")
     ),
@@ -36,7 +40,7 @@ _SCOPES = {
     "admin:audit": Wish(lazy_gettext("Read what has happened at this server")),
     "admin:*": Wish(lazy_gettext("Manage all of this server")),
     "offline_access": Wish(
-        lazy_gettext("Stay connected while you are away"), lazy_gettext("Until you take your permission back.")
+        lazy_gettext("Stay connected while you are away"), lazy_gettext("Until you remove its access.")
     ),
 }
 _CLAIMS = {
@@ -84,5 +88,4 @@ def scope_text(word: str) -> Wish:
 
 def claim_text(name: str) -> Text:
     """Return what a claim is; of one that nobody has explained, its name."""
-    known: Text = _CLAIMS.get(name, name.replace("_", " "))
-    return known
+    return _CLAIMS.get(name, name.replace("_", " "))
