@@ -31,9 +31,8 @@ class Shown:
 def shown(client: Client, language: str) -> Shown:
     """Return what people see of a client; members may be in several languages (RFC 7591 §2.2)."""
     kept = client.metadata
-    name = _in_language(kept, "client_name", language) or client.client_name
     return Shown(
-        name=clean(name) or client.client_id,
+        name=clean(_in_language(kept, "client_name", language)) or clean(client.client_name) or client.client_id,
         is_verified=client.first_party,
         logo=logo(client, language),
         home=_in_language(kept, "client_uri", language),
@@ -52,7 +51,8 @@ def origin(address: str) -> str:
     """Return the origin of an address, as a policy names it; empty if it could not stand there."""
     parts = urlsplit(address)
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return "" if any(letter in " ;,'\"" or not letter.isascii() for letter in place) else place
+    fits = parts.netloc and all(letter.isascii() and letter not in " ;,'\"" for letter in place)
+    return place if fits else ""
 
 
 def clean(name: str) -> str:

@@ -14,8 +14,7 @@ def choose(wanted: str, accepted: str) -> str:
         wanted: ui_locales, the best first, parted by spaces (OIDC Core §3.1.2.1).
         accepted: the header Accept-Language.
     """
-    for tag in wanted[:LONGEST].split():
-        language = tag.replace("_", "-").partition("-")[0].lower()
-        if language in LANGUAGES:
-            return language
-    return parse_accept_header(accepted[:LONGEST], LanguageAccept).best_match(LANGUAGES, LANGUAGES[0])
+    liked = parse_accept_header(accepted[:LONGEST], LanguageAccept)  # the best first
+    tags = (*wanted[:LONGEST].split(), *(tag for tag, quality in liked if quality > 0))
+    languages = (tag.replace("_", "-").partition("-")[0].lower() for tag in tags)
+    return next((language for language in languages if language in LANGUAGES), LANGUAGES[0])
