@@ -106,48 +106,58 @@ def test_a_page_of_somebody_else_shows_none_of_ours(page: Page, party: RelyingPa
     assert not page.frames[1].url.startswith(issuer)
 
 
+def arrive(page: Page, heading: str, alert: str = "") -> str:
+    """Wait for a page, and return its name."""
+    expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    if alert:
+        expect(page.get_by_role("alert")).to_contain_text(alert)
+    page.wait_for_load_state()
+    return f"{heading} {alert}"
+
+
 def every_page(page: Page, party: RelyingParty, elsewhere: str) -> Iterator[str]:
     """Go from page to page, and name each."""
     here, issuer = party.here, party.here.server.issuer
     join(here, "bob")
     television = relying_party(here, client_name="TV", redirect_uris=(), grant_types=(DEVICE,), scope="openid photos")
     page.goto(link(party, elsewhere))
-    yield "login"
+    yield arrive(page, "Sign in")
     sign_in(page, "nobody")
-    yield "login with a mistake"
+    yield arrive(page, "Sign in", "wrong")
     sign_in(page)
-    yield "consent"
+    yield arrive(page, "Allow access for Album?")
     press(page, "Allow")
     page.wait_for_url(f"{elsewhere}?**")
     page.goto(f"{issuer}/login")
     sign_in(page, "bob")
+    arrive(page, "Your account")
     page.goto(link(party, elsewhere, prompt="select_account"))
-    yield "choice of an account"
+    yield arrive(page, "Choose an account")
     page.get_by_role("button", name="jane").click()
     page.wait_for_url(f"{elsewhere}?**")
     page.goto(f"{issuer}/account/")
-    yield "account"
+    yield arrive(page, "Your account")
     here.clock.advance(400)
     page.goto(f"{issuer}/change-password")
     page.get_by_label("Current password").fill("wrong-wrong")
     page.get_by_label("New password", exact=True).fill("five grey herons")
     page.get_by_label("Repeat the new password").fill("five grey herons")
     press(page, "Save the new password")
-    yield "new password with a mistake"
+    yield arrive(page, "Set a new password", "not your current password")
     page.goto(f"{issuer}/device")
-    yield "device"
+    yield arrive(page, "Connect a device")
     told: Any = television.post("/api/v1/oauth/device_authorization").json
     page.get_by_label("Code on the device's screen").fill(told["user_code"])
     press(page, "Continue")
-    yield "device to be confirmed"
+    yield arrive(page, "Connect TV?")
     press(page, "Allow")
-    yield "device connected"
+    yield arrive(page, "TV is connected")
     page.goto(f"{issuer}/nowhere")
-    yield "error"
+    yield arrive(page, "Page not found")
     page.goto(f"{issuer}/logout")
-    yield "sign out"
+    yield arrive(page, "Sign out?")
     press(page, "Sign out")
-    yield "signed out"
+    yield arrive(page, "You are signed out")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

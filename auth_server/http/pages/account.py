@@ -6,7 +6,7 @@ from auth_server.domain.audit import Actor
 from auth_server.http.pages.change_password import PATH as CHANGE_PASSWORD
 from auth_server.http.pages.clients import Shown, shown
 from auth_server.http.pages.page import check_form, endpoint, language_of, lead_to, show, sign_in_first, signed_in
-from auth_server.protocol.browser_cookie import browser_of, set_cookie
+from auth_server.protocol.browser_cookie import set_cookie
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 from auth_server.store.records import Consent, User
@@ -20,10 +20,9 @@ DONE = "done"
 def page(request: Request, server: Server) -> Response:
     """Return the page; whoever must set a new password does that first."""
     found = signed_in(request, server)
-    browser = browser_of(request, server)
-    if found is None or browser is None:
+    if found is None:
         return sign_in_first(PATH, server)
-    user, _ = found
+    user, _, browser = found
     if user.must_change_password:
         return lead_to(CHANGE_PASSWORD, server, after=PATH)
     request.actor = user.uid
@@ -39,7 +38,7 @@ def submit(request: Request, server: Server) -> Response:
     found = signed_in(request, server)
     if found is None:
         return sign_in_first(PATH, server)
-    user, _ = found
+    user = found[0]
     request.actor = user.uid
     client_id, uid = request.form.get("withdraw", ""), request.form.get("account", "")
     if client_id:

@@ -75,7 +75,7 @@ def _decided(code: str, allowed: bool, request: Request, server: Server) -> Resp
     found = _found(code, request, server)
     if isinstance(found, Response):
         return found
-    (user, sign_in), client = person, server.records.clients.get(found.client_id)
+    (user, sign_in, _), client = person, server.records.clients.get(found.client_id)
     if client is None or not client.enabled:
         return show("device.html", request, server, status=400, wrong=True)
     if allowed:

@@ -9,7 +9,7 @@ from flask import Flask, render_template
 from flask_babel import Babel, force_locale, format_date
 from markupsafe import Markup
 
-from auth_server.domain.browsers import SignIn
+from auth_server.domain.browsers import Browser, SignIn
 from auth_server.domain.keys import base64url
 from auth_server.errors import Forbidden
 from auth_server.http.pages import clients, words
@@ -137,11 +137,11 @@ def check_form(request: Request, server: Server) -> str:
     return cookie
 
 
-def signed_in(request: Request, server: Server) -> tuple[User, SignIn] | None:
-    """Return the person whom pages are for that no client has asked for: the last one who signed in, or was chosen."""
+def signed_in(request: Request, server: Server) -> tuple[User, SignIn, Browser] | None:
+    """Return whom pages are for that no client has asked for: the last one who signed in on this browser, or was chosen."""
     browser = browser_of(request, server)
     user = server.browsers.user(browser.sign_ins[0]) if browser else None
-    return (user, browser.sign_ins[0]) if browser and user else None
+    return (user, browser.sign_ins[0], browser) if browser and user else None
 
 
 def lead_to(page: str, server: Server, headers: Headers = (), **parameters: str) -> Response:
