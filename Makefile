@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs audit security settings-file common-passwords lock migration clean
+.PHONY: help run test lint format bench docs audit security settings-file translations common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,7 @@ lint: $(VENV)/development.stamp ## ruff, mypy --strict, the direction of imports
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/python tools/settings_file.py --check
+	@$(BIN)/python tools/translations.py --check
 
 format: $(VENV)/development.stamp ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix -q .
@@ -58,6 +59,9 @@ settings-file: $(VENV)/development.stamp ## write config/auth-server.toml from t
 
 security: $(VENV)/development.stamp ## the table of attacks, tests and states in docs/security.md
 	@$(BIN)/python tools/security_table.py
+
+translations: $(VENV)/development.stamp ## bring the pages' texts in other languages up to date, and compile them
+	@$(BIN)/python tools/translations.py
 
 audit: $(VENV)/development.stamp ## the locked packages against the known vulnerabilities; needs the network
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/runtime.txt

@@ -15,6 +15,7 @@ from auth_server.http.errors import HttpError
 from auth_server.http.exchange import Exchange
 from auth_server.http.incoming import PROBES
 from auth_server.http.lane import Lane
+from auth_server.http.pages.page import prepare
 from auth_server.protocol.feature import Endpoint, Operation
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
@@ -48,6 +49,7 @@ def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Lane:
     app.url_map.redirect_defaults = False
     app.url_map.merge_slashes = False
     Database(engine).init_app(app)
+    prepare(app, server)
     routes: dict[tuple[str, str], tuple[Endpoint, Operation]] = {}
     for endpoint in every_endpoint(server.features):
         for path in mount_points(endpoint.path, settings.issuer_path):

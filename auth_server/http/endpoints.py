@@ -5,11 +5,21 @@ from collections.abc import Iterable
 from auth_server.http import operations
 from auth_server.http.admin import keys
 from auth_server.http.documentation import Documentation
-from auth_server.http.pages import consent, device, login, logout
+from auth_server.http.pages import account, change_password, consent, device, login, logout, select_account, static
 from auth_server.protocol.feature import Endpoint, Feature
 
 OWN = (*operations.ENDPOINTS, *keys.ENDPOINTS)
-PAGES = (*login.ENDPOINTS, *consent.ENDPOINTS, *logout.ENDPOINTS, *device.ENDPOINTS)  # for people: not in the document
+# For people: the document tells programs of the rest.
+PAGES = (
+    *login.ENDPOINTS,
+    *consent.ENDPOINTS,
+    *logout.ENDPOINTS,
+    *device.ENDPOINTS,
+    *select_account.ENDPOINTS,
+    *change_password.ENDPOINTS,
+    *account.ENDPOINTS,
+    *static.ENDPOINTS,
+)
 
 
 def documented_endpoints(features: Iterable[Feature]) -> tuple[Endpoint, ...]:

@@ -1,6 +1,5 @@
 """How errors look: one renderer for each surface (CONTRACT section 5)."""
 
-import html
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -20,8 +19,16 @@ from auth_server.errors import (
     Throttled,
     Unavailable,
 )
+from auth_server.http.pages.error import error_page
 from auth_server.protocol.bearer import TokensDiffer
-from auth_server.protocol.errors import InsufficientScope, InvalidClient, InvalidGrant, InvalidToken, OAuthError
+from auth_server.protocol.errors import (
+    InsufficientScope,
+    InvalidClient,
+    InvalidGrant,
+    InvalidToken,
+    OAuthError,
+    Refusal,
+)
 from auth_server.protocol.feature import Surface
 from auth_server.protocol.messages import Headers, Response, json_response
 
@@ -48,14 +55,15 @@ class Bug(AuthServerError):
 
     def __init__(self, request_id: str) -> None:
         super().__init__(f"Something went wrong, try again (request {request_id})")
+        self.request_id = request_id
 
 
 def render(error: AuthServerError, surface: Surface) -> Response:
     """Return the answer to an error in the form of its surface."""
-    if isinstance(error, Throttled):
+    if isinstance(error, Throttled) and surface is not Surface.PAGE:
         body = {"error": "rate limit exceeded", "code": 429}
         return json_response(body, 429, (("Retry-After", str(error.retry_after)),))
-    if isinstance(error, TokensDiffer):
+    if isinstance(error, TokensDiffer) and surface is not Surface.PAGE:
         return json_response({"code": 400, "error": "Unable to do that"}, 400)
     if isinstance(error, PasscodeRequired | PasscodeInvalid) and surface in (Surface.OAUTH, Surface.PHOTOPRISM):
         return _passcode(error)
@@ -86,7 +94,7 @@ _CODES = {401: "invalid_token", 403: "access_denied", 503: "temporarily_unavaila
 
 
 def _headers(error: AuthServerError) -> Headers:
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | Throttled):
         return (("Retry-After", str(error.retry_after)),)
     if isinstance(error, InvalidClient):
         return (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
@@ -137,13 +145,14 @@ def _problem(error: AuthServerError) -> Response:
 
 
 def _page(error: AuthServerError) -> Response:
-    status = status_of(error)
-    title, text = HTTPStatus(status).phrase, html.escape(_public(error))
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><h1>{title}</h1><p>{text}</p></html>'
-    )
-    return Response(status, page.encode(), (("Content-Type", "text/html; charset=utf-8"), *_headers(error)))
+    """What people can do something with, in their words; what is for those who program, as a detail below."""
+    status, headers = status_of(error), _headers(error)
+    if isinstance(error, Bug):
+        return error_page(status, headers, request_id=error.request_id)
+    if isinstance(error, Refusal | Forbidden):
+        return error_page(status, headers, text=str(error))
+    told = isinstance(error, OAuthError | InvalidInput | HttpError) and status in (400, 413, 415)
+    return error_page(status, headers, detail=str(error) if told else "")
 
 
 def _public(error: AuthServerError) -> str:

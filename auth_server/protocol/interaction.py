@@ -170,20 +170,20 @@ def deny(waiting: Interaction, error: OAuthError, server: Server) -> Response:
 def next_step(
     asked: AuthorizationRequest, browser: Browser | None, waiting: Interaction, server: Server
 ) -> tuple[Step | None, SignIn | None]:
-    """Return the page that comes next, or None and the sign-in that the client is told of."""
+    """Return the page that comes next, or None, and the sign-in that it is about or that the client is told of."""
     sign_in = _account(asked, browser, waiting, server)
     if sign_in is None:
         return Step.LOGIN, None
     if waiting.signed_in != sign_in.uid and _is_stale(asked, sign_in, server):
         return Step.LOGIN, None
     if "select_account" in asked.prompt and waiting.account != sign_in.uid:
-        return Step.SELECT, None
+        return Step.SELECT, sign_in
     user = server.browsers.user(sign_in)
     assert user is not None
     if user.must_change_password:
-        return Step.PASSWORD, None
+        return Step.PASSWORD, sign_in
     if needs_consent(asked, user, waiting, server):
-        return Step.CONSENT, None
+        return Step.CONSENT, sign_in
     return None, sign_in
 
 

@@ -23,6 +23,7 @@ TAGS = {
     "PhotoPrism": "The session API of PhotoPrism, for its own clients as they are.",
     "Admin": "For those who run the server: tokens with a scope `admin:…`, errors as RFC 9457 has them.",
     "Operations": "Liveness, readiness, metrics.",
+    "Pages": "For people, in a browser: their forms work for those who have the page only.",
     "Documentation": "This document, and pages that show it.",
 }
 SECURITY_SCHEMES: Mapping[str, Schema] = {

@@ -154,12 +154,12 @@ def declared_answer(told: str | tuple[str, Schema] | Answer) -> Answer:
 
 def form(surface: Surface, status: int) -> tuple[str, Schema]:
     """Return Content-Type and schema of an error's body."""
-    return (JSON, RATE_LIMITED) if status == 429 else _FORMS[surface]
+    return (JSON, RATE_LIMITED) if status == 429 and surface is not Surface.PAGE else _FORMS[surface]
 
 
 def example(surface: Surface, status: int) -> Any:
     """Return a body as the renderer of the surface makes it; None for pages."""
-    if surface is Surface.PAGE and status != 429:
+    if surface is Surface.PAGE:
         return None
     samples = {**_SAMPLES, **_OAUTH_SAMPLES} if surface is Surface.OAUTH else _SAMPLES
     return orjson.loads(render(samples[status], surface).body) if status in samples else None

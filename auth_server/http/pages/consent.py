@@ -1,9 +1,10 @@
 """Consent: a person allows a client what it asks for, or does not."""
 
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from auth_server.domain import scopes
 from auth_server.domain.audit import Actor
+from auth_server.http.pages import words
 from auth_server.http.pages.page import check_form, endpoint, show
 from auth_server.protocol import interaction
 from auth_server.protocol.authorization_request import AuthorizationRequest
@@ -12,6 +13,7 @@ from auth_server.protocol.errors import AccessDenied
 from auth_server.protocol.interaction import PARAMETER, Interaction, Step
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
+from auth_server.protocol.tokens.claims import claims_of
 from auth_server.store.records import User
 
 
@@ -45,16 +47,16 @@ def _asked(waiting: Interaction, request: Request, server: Server) -> tuple[Auth
     """The request, and the person who is to be asked; None if something else comes first."""
     _, asked = interaction.asked_by(waiting, server)
     browser = browser_of(request, server)
-    step, _ = interaction.next_step(asked, browser, waiting, server)
-    if step is not Step.CONSENT or browser is None:
+    step, sign_in = interaction.next_step(asked, browser, waiting, server)
+    if step is not Step.CONSENT or sign_in is None:
         return asked, None
-    uid = waiting.account or browser.sign_ins[0].uid
-    return asked, server.records.users.get(uid)
+    return asked, server.browsers.user(sign_in)
 
 
 def _form(request: Request, server: Server, waiting: Interaction, asked: AuthorizationRequest, user: User) -> Response:
-    words = sorted(scopes.words(asked.scope))
-    host = urlsplit(asked.redirect.uri).hostname or asked.redirect.uri
+    asked_words = scopes.words(asked.scope)
+    told = {claim for word in asked_words for claim in claims_of(word, server)}
+    other = f"{server.url(Step.SELECT.value)}?{urlencode({PARAMETER: waiting.secret})}"
     return show(
         "consent.html",
         request,
@@ -62,10 +64,17 @@ def _form(request: Request, server: Server, waiting: Interaction, asked: Authori
         interaction=waiting,
         client=asked.client,
         user=user,
-        words=words,
-        claims=asked.claims.names(),
-        host=host,
+        words=words.in_order(asked_words),
+        claims=[claim for claim in asked.claims.names() if claim not in told],
+        answer_to=_place(asked.redirect.uri),
+        other=other,
     )
+
+
+def _place(uri: str) -> str:
+    """Where an answer goes, as people know it: the host; or what a program on this device registers for itself."""
+    parts = urlsplit(uri)
+    return parts.netloc if parts.netloc and parts.scheme in ("https", "http") else f"{parts.scheme}:"
 
 
 ENDPOINTS = (endpoint("/consent", page, submit, "Allow a client", {PARAMETER: "The request that it is for."}),)

@@ -3,17 +3,20 @@
 Nothing is ever allowed by opening a link (S-112): a form says yes, of a person who is signed in.
 """
 
+from typing import Any
 from urllib.parse import urlencode
 
 from auth_server.domain import scopes
 from auth_server.domain.audit import Actor
 from auth_server.errors import Throttled
-from auth_server.http.pages.page import check_form, endpoint, show
-from auth_server.protocol.browser_cookie import browser_of
+from auth_server.http.pages import words
+from auth_server.http.pages.change_password import PATH as CHANGE_PASSWORD
+from auth_server.http.pages.page import check_form, endpoint, lead_to, show, sign_in_first, signed_in
 from auth_server.protocol.grants import device_authorization as device_grant
 from auth_server.protocol.grants.device_authorization import PAGE, Device
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
+from auth_server.store.records import User
 
 USER_CODE = "user_code"
 
@@ -35,11 +38,15 @@ def submit(request: Request, server: Server) -> Response:
 
 
 def _with_code(code: str, request: Request, server: Server) -> Response:
-    if browser_of(request, server) is None:
-        there = urlencode({"after": f"{PAGE}?{urlencode({USER_CODE: device_grant.clean_user_code(code)})}"})
-        return Response(303, b"", (("Location", server.url(f"/login?{there}")),))
+    person = signed_in(request, server)
+    cleaned = device_grant.clean_user_code(code)
+    here = f"{PAGE}?{urlencode({USER_CODE: cleaned})}" if cleaned else PAGE
+    if person is None:
+        return sign_in_first(here, server)
+    if person[0].must_change_password:
+        return lead_to(CHANGE_PASSWORD, server, after=here)
     found = _found(code, request, server)
-    return found if isinstance(found, Response) else _ask(found, request, server)
+    return found if isinstance(found, Response) else _ask(found, person[0], request, server)
 
 
 def _found(code: str, request: Request, server: Server) -> Device | Response:
@@ -50,24 +57,26 @@ def _found(code: str, request: Request, server: Server) -> Device | Response:
     return device or show("device.html", request, server, status=400, user_code=code[:64], wrong=True)
 
 
-def _ask(device: Device, request: Request, server: Server) -> Response:
-    browser, client = browser_of(request, server), server.records.clients.get(device.client_id)
-    user = server.browsers.user(browser.sign_ins[0]) if browser else None
-    words = sorted(scopes.words(device.scope))
+def _ask(device: Device, user: User, request: Request, server: Server) -> Response:
+    client = server.records.clients.get(device.client_id)
+    if client is None:
+        return show("device.html", request, server, status=400, wrong=True)
+    asked = words.in_order(scopes.words(device.scope))
     shown = f"{device.user_code[:4]}-{device.user_code[4:]}"
-    return show("device_confirm.html", request, server, client=client, user=user, words=words, user_code=shown)
+    other = f"{server.url('/login')}?{urlencode({'after': f'{PAGE}?{USER_CODE}={shown}'})}"
+    values: dict[str, Any] = {"client": client, "user": user, "words": asked, "user_code": shown, "other": other}
+    return show("device_confirm.html", request, server, **values)
 
 
 def _decided(code: str, allowed: bool, request: Request, server: Server) -> Response:
-    browser = browser_of(request, server)
-    if browser is None:
+    person = signed_in(request, server)
+    if person is None or person[0].must_change_password:
         return _with_code(code, request, server)
     found = _found(code, request, server)
     if isinstance(found, Response):
         return found
-    sign_in, client = browser.sign_ins[0], server.records.clients.get(found.client_id)
-    user = server.browsers.user(sign_in)
-    if user is None or client is None or not client.enabled:
+    (user, sign_in, _), client = person, server.records.clients.get(found.client_id)
+    if client is None or not client.enabled:
         return show("device.html", request, server, status=400, wrong=True)
     if allowed:
         done = device_grant.allow(found, sign_in, user, client, server)

@@ -1,6 +1,5 @@
 """Signing in: name and password, then the verification code where an account asks for one."""
 
-import re
 from base64 import urlsafe_b64decode
 from typing import Any
 
@@ -9,7 +8,8 @@ import orjson
 from auth_server.domain.keys import base64url
 from auth_server.domain.sealing import SealBroken
 from auth_server.errors import LoginFailed, PasscodeInvalid, PasscodeRequired, Throttled
-from auth_server.http.pages.page import check_form, endpoint, show
+from auth_server.http.pages.change_password import PATH as CHANGE_PASSWORD
+from auth_server.http.pages.page import AFTER, after, check_form, endpoint, lead_to, show
 from auth_server.protocol import interaction
 from auth_server.protocol.browser_cookie import set_cookie
 from auth_server.protocol.errors import Refusal
@@ -18,8 +18,6 @@ from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
 
-AFTER = "after"
-_OUR_PAGE = re.compile(r"/(?:account/[a-z-]*|device\?user_code=[A-Za-z0-9-]{1,64})", re.ASCII).fullmatch  # S-063
 PENDING_TTL = 300  # seconds between password and code
 
 
@@ -54,14 +52,17 @@ def _second(request: Request, server: Server, waiting: Interaction | None, cooki
     user = _opened(pending, cookie, server)
     if user is None:
         return _form(request, server, waiting, 400, expired=True)
+    recovery = bool(request.form.get("recovery"))
+    if request.form.get("recovery") == "ask":
+        return _code_form(request, server, waiting, pending, recovery=True)
     try:
         user = server.login.by_code(user, request.form.get("passcode", ""), request.address)
     except (PasscodeRequired, PasscodeInvalid):
-        return _code_form(request, server, waiting, pending, 401, wrong=True)
+        return _code_form(request, server, waiting, pending, 401, wrong=True, recovery=recovery)
     except LoginFailed:
         return _form(request, server, waiting, 401, username=user.name, wrong=True)
     except Throttled as error:
-        return _code_form(request, server, waiting, pending, 429, retry_after=error.retry_after)
+        return _code_form(request, server, waiting, pending, 429, retry_after=error.retry_after, recovery=recovery)
     return _signed_in(user, ("pwd", "otp", "mfa"), request, server, waiting, cookie)
 
 
@@ -74,13 +75,9 @@ def _signed_in(
     request.actor = user.uid
     if waiting is not None:
         return interaction.resume(interaction.signed_in(waiting, user.uid), new, server, headers)
-    return Response(303, b"", (("Location", server.url(_after(request) or "/account/")), *headers))
-
-
-def _after(request: Request) -> str:
-    """The page of ours that somebody wanted to see before they had to sign in; any other address counts as none."""
-    wanted = request.query.get(AFTER) or request.form.get(AFTER, "")
-    return wanted if _OUR_PAGE(wanted) else ""
+    if user.must_change_password:
+        return lead_to(CHANGE_PASSWORD, server, headers, after=after(request))
+    return Response(303, b"", (("Location", server.url(after(request) or "/account/")), *headers))
 
 
 def _pending(name: str, cookie: str, server: Server) -> str:
@@ -122,7 +119,7 @@ def _code_form(
 def _show(
     template: str, request: Request, server: Server, waiting: Interaction | None, status: int, values: dict[str, Any]
 ) -> Response:
-    known: dict[str, Any] = {"interaction": waiting, "client": _client(waiting, server), "after": _after(request)}
+    known: dict[str, Any] = {"interaction": waiting, "client": _client(waiting, server), "after": after(request)}
     return show(template, request, server, status=status, **known, **values)
 
 

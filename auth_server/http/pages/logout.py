@@ -6,7 +6,7 @@ from auth_server.protocol.endpoints import end_session
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 
-_CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+_CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
 
 
 def page(request: Request, server: Server) -> Response:
