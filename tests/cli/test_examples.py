@@ -97,6 +97,8 @@ def test_the_examples_of_a_help_text_work(world: World, name: str) -> None:
     lines = EXAMPLES[name]
     if not any(line.startswith(ADDS_JANE) for line in lines):
         world.shell.json("users", "add", "jane", "--password", PASSWORD)
+    if name == "users mod":
+        world.shell.set_up_second_factor("jane")
     if name == "db restore":
         world.shell.json("db", "backup", str(world.folder / "backup" / "auth-server.db"))
     for line in lines:
