@@ -106,8 +106,8 @@ def show_options(command: Command) -> Command:
 
 def list_options(command: Command) -> Command:
     """The options of `show`, and `--limit`."""
-    number = click.IntRange(1, MOST)
-    limit = click.option("--limit", "-n", type=number, default=LIMIT, show_default=True, help="Most rows.")
+    number, text = click.IntRange(1, MOST), f"How many rows at most ({LIMIT}); JSON has all."
+    limit = click.option("--limit", "-n", type=number, metavar="LIMIT", default=LIMIT, help=text)
     return limit(show_options(command))
 
 

@@ -129,6 +129,7 @@ def mod(server: Server, name: str, password: str | None, reset_mfa: bool, **flag
     Examples:
       auth-server users mod jane --role admin
       auth-server users mod jane --disable
+      auth-server users mod jane --reset-mfa
     """
     user = server.users.find(name)
     keys = server.records.passcodes

@@ -42,8 +42,11 @@ def removes(command: Command) -> Command:
 def yes_option(command: Command) -> Command:
     """`--yes`; the command gets an `ask` that asks unless it is given."""
     names = ("--yes", "-y", "--force", "-f")
-    answer = click.option("ask", *names, is_flag=True, callback=lambda *given: partial(confirm, yes=given[-1]))
-    return answer(command)
+
+    def ask(_context: click.Context, _option: click.Parameter, yes: bool) -> Ask:
+        return partial(confirm, yes=yes)
+
+    return click.option("ask", *names, is_flag=True, callback=ask, help="Do not ask.")(command)
 
 
 def _frame(options: Frame, show: Callable[[Output, Any], None]) -> Frame:

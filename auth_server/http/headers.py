@@ -36,7 +36,7 @@ def common(issuer: str, endpoint: Endpoint | None) -> Headers:
 @cache
 def deprecation(deprecated: Deprecated, issuer: str) -> Headers:
     """Return what every answer of a deprecated operation says: since when, until when, and where to read more."""
-    link = issuer + deprecated.link if deprecated.link.startswith("/") else deprecated.link
+    link = deprecated.url(issuer)
     # RFC 9745 §2.1: a date of structured fields (RFC 9651 §3.3.7)
     headers: Headers = (("Deprecation", f"@{_midnight(deprecated.since)}"),)
     links = f'<{link}>; rel="deprecation"; type="text/html"'

@@ -104,3 +104,7 @@ class Deprecated:
     def __post_init__(self) -> None:
         if self.sunset is not None and self.sunset - self.since < SHORTEST_NOTICE:
             raise ValueError(f"an operation stays for {SHORTEST_NOTICE.days} days after it was deprecated")
+
+    def url(self, issuer: str) -> str:
+        """Return where the link leads."""
+        return issuer + self.link if self.link.startswith("/") else self.link

@@ -13,6 +13,7 @@ from auth_server.domain.users import Changes
 from tests import proves
 from tests.people import SESSION, alive, bearer, join, login, signed_in
 from tests.servers.auth_server import running
+from tests.servers.statements import traced
 from tests.servers.visitors import Visitor
 from tests.sites import Site, site
 
@@ -340,6 +341,24 @@ def test_use_of_an_app_password_is_written_at_most_once_a_minute(here: Site):
             written.append(records())
             here.clock.advance(30)
         assert written == [0, 0, 1, 0]
+
+
+# ---- how little it costs
+def test_a_session_by_app_password_is_one_transaction(tmp_path: Path):
+    """In the short-lived state; the app password is read twice, before and after, and nothing waits for the disk."""
+    with traced() as statements:
+        here = site(tmp_path, signing_algs=["ES256"])
+        app = here.app_password(join(here), "sessions")
+        assert here.http.post(SESSION, headers=bearer(app)).status_code == 200  # its use is noted
+        home = here.server.settings.home
+        with commits(home / "state.db") as state, commits(home / "records.db") as records:
+            statements.clear()
+            assert here.http.post(SESSION, headers=bearer(app)).status_code == 200
+            assert (state(), records()) == (1, 0)
+            assert len(statements.reads("stored_tokens")) == 2
+            assert len(statements.reads("users", "clients", "entries")) == 1  # whether anything has expired
+            assert login(here, password=app).status_code == 200
+            assert records() == 1  # the audit event
 
 
 # ---- everywhere

@@ -77,9 +77,12 @@ def test_other_operations_tell_nothing(made: Made):
 
 def test_the_end_may_be_open(made: Made):
     """Without a last day there is no Sunset; a link may lead to this server, below the issuer's path too."""
-    given = made(Deprecated(SINCE, "/old-things")).http.get(OLD)
+    here = made(Deprecated(SINCE, "/old-things"))
+    given = here.http.get(OLD)
     assert "Sunset" not in given.headers
     assert given.headers["Link"] == f'<{ISSUER}/old-things>; rel="deprecation"; type="text/html"'
+    told = here.http.get("/api/v1/openapi.json").json["paths"][OLD]["get"]
+    assert f"({ISSUER}/old-things)" in told["description"]
 
 
 def test_pages_of_other_origins_can_read_it(tmp_path: Path):

@@ -35,6 +35,11 @@ def test_help_has_an_example(empty: Shell, command: tuple[str, ...]) -> None:
     assert not empty.home.exists()
 
 
+def test_help_says_of_every_option_what_it_does() -> None:
+    options = [(path, param) for path, command in every_command() for param in command.params]
+    assert [(path, param.name) for path, param in options if isinstance(param, click.Option) and not param.help] == []
+
+
 def test_help_lists_every_noun_without_loading_one(empty: Shell) -> None:
     done = empty.process("--help")
     assert done.code == 0

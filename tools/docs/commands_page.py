@@ -63,7 +63,7 @@ def _entry(name: str, command: click.Command) -> Iterator[str]:
         yield f"{_markdown(text)}{f' Also named {also[0]}.' if also else ''}\n"
         return
     yield f"{'###' if len(words) > 2 else '##'} {' '.join(words[1:])}\n"
-    with click.Context(command, info_name=name) as context:
+    with click.Context(command, info_name=name, **command_line.context_settings) as context:
         usage = " ".join([name, *command.collect_usage_pieces(context)])
     yield f"```text\n{usage}\n```\n"
     yield f"{_markdown(text)}\n"

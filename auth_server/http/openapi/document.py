@@ -83,7 +83,7 @@ def document(endpoints: Iterable[Endpoint], issuer: str) -> dict[str, Any]:
     answers = Answers(spec, components, _operation_ids(endpoints))
     for endpoint in endpoints:
         operations = {
-            operation.method.lower(): _operation(components, answers, endpoint, operation)
+            operation.method.lower(): _operation(components, answers, endpoint, operation, issuer)
             for operation in endpoint.operations
         }
         spec.path(_PLACEHOLDER.sub(r"{\1}", endpoint.path), operations=operations)
@@ -115,14 +115,16 @@ def _operation_ids(endpoints: Iterable[Endpoint]) -> set[str]:
     return found
 
 
-def _operation(components: Components, answers: Answers, endpoint: Endpoint, operation: Operation) -> dict[str, Any]:
+def _operation(
+    components: Components, answers: Answers, endpoint: Endpoint, operation: Operation, issuer: str
+) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation_id(operation.method, endpoint.path),
         "tags": [endpoint.tag],
         "summary": operation.summary,
         "responses": answers.of(endpoint, operation),
     }
-    if text := _description(operation):
+    if text := _description(operation, issuer):
         described["description"] = text
     if operation.deprecated:
         described["deprecated"] = True
@@ -135,20 +137,20 @@ def _operation(components: Components, answers: Answers, endpoint: Endpoint, ope
     return described
 
 
-def _description(operation: Operation) -> str:
+def _description(operation: Operation, issuer: str) -> str:
     parts = [operation.description] if operation.description else []
     if operation.scope:
         parts.append(f"Needs a token whose scope names `{operation.scope}`.")
     if operation.deprecated:
-        parts.append(_end(operation.deprecated))
+        parts.append(_end(operation.deprecated, issuer))
     return "\n\n".join(parts)
 
 
-def _end(deprecated: Deprecated) -> str:
+def _end(deprecated: Deprecated, issuer: str) -> str:
     text = f"**Deprecated** since {deprecated.since}"
     if deprecated.sunset:
         text += f", and may be gone from {deprecated.sunset} on"
-    return f"{text}; see [what to use instead]({deprecated.link})."
+    return f"{text}; see [what to use instead]({deprecated.url(issuer)})."
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
