@@ -163,10 +163,11 @@ def after(request: Request) -> str:
 
 def endpoint(path: str, get: Respond, post: Respond | None, summary: str, query: dict[str, str]) -> Endpoint:
     """Return a page's endpoint."""
-    responses = {200: "The page.", 303: "To what comes next."}
-    operations = [Operation("GET", get, summary, query=query, responses=responses, produces="text/html")]
+    shown = {200: "The page.", 303: "To what comes next.", 400: "What was typed, or the link, does not count."}
+    taken = {**shown, 401: "A name, password or code is wrong.", 403: "The form is too old, or another browser's."}
+    operations = [Operation("GET", get, summary, query=query, responses=shown, produces="text/html")]
     if post is not None:
-        operations.append(Operation("POST", post, summary, responses=responses, produces="text/html"))
+        operations.append(Operation("POST", post, summary, responses=taken, produces="text/html"))
     return Endpoint(
         path, surface=Surface.PAGE, tag="Pages", body=Body.FORM, operations=tuple(operations), policy=POLICY
     )
