@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs audit security settings-file translations common-passwords lock migration clean
+.PHONY: help run test lint format bench docs audit security settings-file translations screenshots common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ settings-file: $(VENV)/development.stamp ## write config/auth-server.toml from t
 
 security: $(VENV)/development.stamp ## the table of attacks, tests and states in docs/security.md
 	@$(BIN)/python tools/security_table.py
+
+screenshots: $(VENV)/development.stamp ## pictures of the pages, into docs/pictures
+	@$(BIN)/python -m tools.screenshots
 
 translations: $(VENV)/development.stamp ## bring the pages' texts in other languages up to date, and compile them
 	@$(BIN)/python tools/translations.py

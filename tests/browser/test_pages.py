@@ -1,6 +1,7 @@
 """The pages in a real browser, as a person meets them: with and without scripts, light and dark, wide and narrow."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -21,15 +22,22 @@ DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[str]:
-    """Where the client is."""
+@contextmanager
+def clients_page() -> Iterator[str]:
+    """Serve what a client has at its redirect URI."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Blank) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/back"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """Where the client is."""
+    with clients_page() as address:
+        yield address
 
 
 @pytest.fixture

@@ -66,5 +66,7 @@ def test_the_example_gets_an_answer_that_is_described(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout in operation["responses"], done.stdout
+    if "Pages" in operation["tags"]:  # whose forms are taken only from the browser that has them
+        return
     wanted = OTHERWISE[name][0] if name in OTHERWISE else None
     assert int(done.stdout) == wanted if wanted else done.stdout[0] in "23", done.stdout

@@ -138,7 +138,11 @@ def check_form(request: Request, server: Server) -> str:
 
 
 def signed_in(request: Request, server: Server) -> tuple[User, SignIn, Browser] | None:
+<<<<<<< HEAD
     """Return whom pages are for that no client asked for: the last one who signed in on this browser, or was chosen."""
+=======
+    """Return whom pages are for that no client has asked for: who signed in last on this browser, or was chosen."""
+>>>>>>> oidc
     browser = browser_of(request, server)
     user = server.browsers.user(browser.sign_ins[0]) if browser else None
     return (user, browser.sign_ins[0], browser) if browser and user else None
@@ -163,10 +167,11 @@ def after(request: Request) -> str:
 
 def endpoint(path: str, get: Respond, post: Respond | None, summary: str, query: dict[str, str]) -> Endpoint:
     """Return a page's endpoint."""
-    responses = {200: "The page.", 303: "To what comes next."}
-    operations = [Operation("GET", get, summary, query=query, responses=responses, produces="text/html")]
+    shown = {200: "The page.", 303: "To what comes next.", 400: "What was typed, or the link, does not count."}
+    taken = {**shown, 401: "A name, password or code is wrong.", 403: "The form is too old, or another browser's."}
+    operations = [Operation("GET", get, summary, query=query, responses=shown, produces="text/html")]
     if post is not None:
-        operations.append(Operation("POST", post, summary, responses=responses, produces="text/html"))
+        operations.append(Operation("POST", post, summary, responses=taken, produces="text/html"))
     return Endpoint(
         path, surface=Surface.PAGE, tag="Pages", body=Body.FORM, operations=tuple(operations), policy=POLICY
     )

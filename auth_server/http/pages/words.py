@@ -20,7 +20,7 @@ class Wish:
 _SCOPES = {
     "openid": Wish(
         lazy_gettext("Know that it is you"),
-        lazy_gettext("It learns a number that stands for your account, and nothing more."),
+        lazy_gettext("It learns a number that stands for your account."),
     ),
     "profile": Wish(
         lazy_gettext("See your profile"), lazy_gettext("Your names, and what else you say of yourself, like a picture.")
