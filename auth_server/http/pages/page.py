@@ -138,11 +138,7 @@ def check_form(request: Request, server: Server) -> str:
 
 
 def signed_in(request: Request, server: Server) -> tuple[User, SignIn, Browser] | None:
-<<<<<<< HEAD
-    """Return whom pages are for that no client asked for: the last one who signed in on this browser, or was chosen."""
-=======
     """Return whom pages are for that no client has asked for: who signed in last on this browser, or was chosen."""
->>>>>>> oidc
     browser = browser_of(request, server)
     user = server.browsers.user(browser.sign_ins[0]) if browser else None
     return (user, browser.sign_ins[0], browser) if browser and user else None
