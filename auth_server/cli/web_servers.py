@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.util import Finalize
 from typing import Any
 
-from auth_server.cli import slow_peers
+from auth_server.cli import granian_worker
 from auth_server.errors import AuthServerError
 from auth_server.http.lane import Application
 from auth_server.settings import Settings
@@ -157,7 +157,7 @@ def run_granian(
         for name in [name for name in os.environ if name not in ("PROMETHEUS_MULTIPROC_DIR", "PATH", "TZ")]:
             del os.environ[name]  # Granian copies the environment into that of every request
         Finalize(None, ended, exitpriority=0)  # multiprocessing's children end without atexit
-        slow_peers.watch(settings.port, settings.request_timeout)
+        granian_worker.look_after(settings.port, settings.request_timeout)
         return application
 
     class Announced(Granian):  # type: ignore[misc,valid-type]
@@ -204,7 +204,7 @@ def granian_options(settings: Settings) -> dict[str, Any]:
         "respawn_failed_workers": True,
         "log_level": LogLevels.error,
         "http": HTTPModes.http1,  # like gunicorn; while it finds out which it is, Granian waits for ever
-        "http1_settings": HTTP1Settings(header_read_timeout=settings.request_timeout * 500),  # cli/slow_peers.py
+        "http1_settings": HTTP1Settings(header_read_timeout=settings.request_timeout * 500),  # cli/granian_worker.py
     }
     if settings.tls_cert:
         options |= {"ssl_cert": settings.tls_cert, "ssl_key": settings.tls_key, "ssl_ca": settings.tls_client_ca}

@@ -36,6 +36,21 @@ def test_a_worker_that_is_killed_again_and_again_is_replaced(tmp_path: Path, kin
         server.stop()
 
 
+@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
+def test_a_signal_is_heard_whichever_thread_gets_it(tmp_path: Path, kind: str):
+    """The kernel chooses one; a worker that does not hear it would serve on until it is killed."""
+    server = AuthServer(tmp_path, kind, workers=1)
+    server.start()
+    try:
+        assert Visitor(server).call("GET", SESSION).status == 401
+        (worker,) = workers(server)
+        others = {int(thread.name) for thread in Path(f"/proc/{worker}/task").iterdir()} - {worker}
+        os.kill(min(others), signal.SIGTERM)  # to the process, but this thread is asked first
+        _until_replaced(server, worker)
+    finally:
+        server.stop()
+
+
 def _until_replaced(server: AuthServer, dead: int) -> None:
     """Wait until another worker has the port open."""
     visitor = Visitor(server)
