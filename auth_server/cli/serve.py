@@ -4,7 +4,11 @@ import fcntl
 import gc
 import os
 import shutil
+import signal
 import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from auth_server import logs, settings
 from auth_server.cli import first_start, web_servers
 from auth_server.errors import AuthServerError
 from auth_server.settings import Settings
+
+ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command()
@@ -58,6 +64,7 @@ def run(
     from auth_server.background import Background
     from auth_server.http.limits import Limits
 
+    stop_before_serving()
     check_port(loaded.host, loaded.port)
     stores = assembly.stores(loaded)
     if not migrate:
@@ -69,12 +76,13 @@ def run(
         stores.upgrade()
     server = assembly.assemble(loaded, stores, **injected)
     server.state.check()
-    made = first_start.prepare(server, quickstart=quickstart)
     application = assembly.application(server, stores, lane=lane)
     web_servers.calm_children()
     Background(server).start_in_children()
-    lines = first_start.shown(made, server.issuer) if made else first_start.hints(server)
-    print(*lines, sep="\n", flush=True)  # at once: a password that nobody has seen would be lost with the process
+    with unhurried():  # a password that nobody has seen would be lost with the process
+        made = first_start.prepare(server, quickstart=quickstart)
+        lines = first_start.shown(made, server.issuer) if made else first_start.hints(server)
+        print(*lines, sep="\n", flush=True)
     server.close()
     stores.close()  # no connection may cross the fork; the workers open their own
 
@@ -89,6 +97,22 @@ def run(
     else:
         web_servers.run_gunicorn(application, loaded, ready, server.flush)
     del held  # the lock lasts as long as the server
+
+
+def stop_before_serving() -> None:
+    """Let Ctrl-C and SIGTERM end a start in peace; the web server has handlers of its own from then on."""
+    for number in ENDS:
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 
 def check_port(host: str, port: int) -> None:

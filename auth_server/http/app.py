@@ -104,4 +104,7 @@ def _refusal(exchange: Exchange, error: HTTPException) -> FlaskResponse:
 
 
 def _flask(response: Response) -> FlaskResponse:
-    return FlaskResponse(response.body, response.status, list(response.headers))
+    made = FlaskResponse(response.body, response.status, list(response.headers))
+    if not any(name == "Content-Type" for name, _ in response.headers):  # Flask would say that nothing is HTML
+        made.headers.remove("Content-Type")
+    return made

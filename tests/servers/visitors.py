@@ -112,12 +112,18 @@ class Visitor:
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
 
-    def raw(self, data: bytes, patience: float = 2) -> bytes:
-        """Send bytes as they are; return all that comes back until the server closes, or is silent for so long."""
+    def raw(self, data: bytes, patience: float = 2, *, ends: bool = False) -> bytes:
+        """Send bytes as they are; return all that comes back until the server closes, or is silent for so long.
+
+        Args:
+            ends: whether nothing more will come from this side.
+        """
         received = b""
         connection = socket.create_connection(("127.0.0.1", self.server.port), patience, (self.address, 0))
         with connection, suppress(OSError):
             connection.sendall(data)
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 received += part
         return received

@@ -1,6 +1,7 @@
 """Changing one's own password (photoprism-contract section 6)."""
 
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from auth_server.domain.audit import Actor
 from auth_server.domain.login import Attempt
@@ -98,6 +99,8 @@ def _change(user: User, form: Form, attempt: Attempt, server: Server) -> User:
 
 
 def _save(user: User, form: Form, address: str, server: Server) -> User:
+    if normalize("NFC", form.old) == normalize("NFC", form.new):
+        raise InvalidInput("new", "is the old one; choose another")
     try:
         server.users.check_password(user, form.new)
     except InvalidInput as error:
