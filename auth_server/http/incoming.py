@@ -38,9 +38,6 @@ def read(
     request = Request(
         environ, environ["REQUEST_METHOD"], endpoint.path, peer_address(environ, settings.proxies), arguments=arguments
     )
-    # Granian hands over a body whose chunks broke off as if it were whole, so there none counts (RFC 9112 §8; S-143).
-    if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("wsgi.input_terminated"):
-        raise HttpError(400, "Send the body with Content-Length: this web server takes none in chunks")
     if settings.is_https and came_by_http(environ, settings.proxies) and endpoint.path not in PROBES:
         raise HttpError(400, "Use https")  # S-149
     query = environ.get("QUERY_STRING", "")
@@ -129,7 +126,7 @@ def read_bytes(environ: Mapping[str, Any], limit: int) -> bytes:
         if len(body) < length:
             raise HttpError(400, "The body ended early")
         return body
-    if not environ.get("wsgi.input_terminated"):
+    if not coding and not environ.get("wsgi.input_terminated"):
         return b""
     body = _take(environ, limit + 1)
     if len(body) > limit:

@@ -6,12 +6,15 @@ a preflight or a wrong method too, is Flask's.
 
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auth_server.http.errors import HttpError
 from auth_server.http.exchange import Exchange
 from auth_server.protocol.feature import Endpoint, Operation
 from auth_server.protocol.messages import Response
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -27,7 +30,7 @@ class Lane:
     """
 
     def __init__(
-        self, routes: Mapping[tuple[str, str], tuple[Endpoint, Operation]], exchange: Exchange, flask: Application
+        self, routes: Mapping[tuple[str, str], tuple[Endpoint, Operation]], exchange: Exchange, flask: "Flask"
     ) -> None:
         self._routes, self._exchange, self._flask = routes, exchange, flask
 
@@ -46,4 +49,5 @@ class Lane:
 
     def refuse(self, environ: Mapping[str, Any], error: HttpError) -> Response:
         """Return the answer to what the web server could not read as a request."""
-        return self._exchange.refuse(environ, error)
+        with self._flask.app_context():  # pages are rendered in one
+            return self._exchange.refuse(environ, error)

@@ -469,8 +469,7 @@ def test_a_session_that_is_ended_meanwhile_stays_dead(here: Site, hasher: Interr
 
 def test_the_old_password_is_no_new_one(here: Site) -> None:
     """Else an account that must have a new password would go on with the one that others know."""
-    jane = join(here)
-    here.server.users.change(jane.uid, Changes(must_change_password=True))
+    jane = here.server.users.add("jane", PASSWORD, Changes(role="user"), must_change=True)
     answer = put(here, jane, signed_in(here), new=PASSWORD)
     assert answer.status_code == 400
     assert answer.json == {**REFUSED, "details": "new: is the old one; choose another"}
