@@ -20,8 +20,6 @@ def check(field: str, value: object, most: int) -> None:
     except (TypeError, ValueError):
         text, same = b"", False
     if not same:
-        raise InvalidInput(
-            field, "must hold no NaN, no number beyond 64 bits, no half character, no 250 levels"
-        )
+        raise InvalidInput(field, "must hold no NaN, no number beyond 64 bits, no half character, no 250 levels")
     if len(text) > most:
         raise InvalidInput(field, f"must have at most {most} bytes as JSON")
