@@ -77,6 +77,11 @@ class Connection:
         return self
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it is no more."""
+        return self.raw.fileno() < 0
+
+    @property
     def is_lost(self) -> bool:
         """Whether nobody knows where the next request starts."""
         return self.arrival.ran_dry or bool(getattr(self.parser.mesg.body, "failed", False))
@@ -171,7 +176,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._make_room()
         sock.setblocking(False)
         if self._tls:
-            sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            try:
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            except OSError:  # the peer is gone already
+                sock.close()
+                return
         connection = Connection(self.cfg, sock, client, listener.getsockname(), self.longest_body)
         self.nr_conns += 1
         self._watch(connection, EVENT_READ)
@@ -181,8 +190,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         for kind in (Waits.END, Waits.NEXT, Waits.REST):
             found = next((connection for connection in self._waiting if connection.waits is kind), None)
             if found:
-                if found.arrival.data:
+                if kind is Waits.REST and found.arrival.data:
                     self._refuse(found, HttpError(503, "Too many connections", (("Retry-After", "5"),)))
+                    found.flush()
                 self._drop(found)
                 return
 
@@ -202,6 +212,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     # ---- requests arrive
     def _readable(self, connection: Connection, sock: Any) -> None:
+        if connection.is_closed:  # to make room, since the poller saw it
+            return
         if connection.waits is None:  # what comes while a thread answers can wait
             self._watch(connection, 0)
             return
@@ -212,16 +224,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         if data is None:
             return
-        if connection.waits is Waits.END and data:
-            return
-        if data:
+        if data and connection.waits is not Waits.END:
             connection.arrival.add(data)
             self._consider(connection)
-        elif (
-            connection.waits is Waits.REST and connection.arrival.data
-        ):  # it stays incomplete, and whoever reads it says so
-            self._hand_over(connection)
-        else:
+        elif connection.waits is Waits.REST and connection.arrival.data:
+            self._hand_over(connection)  # it stays incomplete: whoever reads it says so
+        elif not data:
             self._drop(connection)
 
     def _consider(self, connection: Connection) -> None:
@@ -300,7 +308,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self._consider(connection)
 
     def _writable(self, connection: Connection, sock: Any) -> None:
-        if connection.flush():
+        if not connection.is_closed and connection.flush():
             self.finish_request(connection)
 
     def _refuse(self, connection: Connection, error: HttpError) -> None:

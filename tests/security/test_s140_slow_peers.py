@@ -45,7 +45,8 @@ class Crowd:
         for beginning in beginnings:
             peer = socket.create_connection(("127.0.0.1", port), 10)
             peer.setblocking(False)
-            peer.send(beginning)
+            with suppress(OSError):  # it may have had to make room already
+                peer.send(beginning)
             self._selector.register(peer, EVENT_READ)
             self.received[peer] = b""
             self.left.add(peer)
@@ -125,6 +126,10 @@ def test_a_crowd_of_slow_peers_hinders_nobody(server: AuthServer, many: int):
         assert not crowd.left
         assert max(waits) < (1 if many == 500 else BOUND * 2)
         assert seconds_for_livez(server) < 1
+        if many > 2000 and server.kind == "gunicorn":
+            refused = [received for received in crowd.received.values() if received.startswith(b"HTTP/1.1 503")]
+            assert refused
+            assert all(b"\r\nRetry-After: 5\r\n" in received for received in refused)
     finally:
         crowd.close()
 
