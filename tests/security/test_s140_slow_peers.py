@@ -1,14 +1,17 @@
 """Peers that are slow, and more of them than there is room for: they lose their own time, nobody else's."""
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
 import pytest
 
 from tests import proves
+from tests.servers import certificates
 from tests.servers.auth_server import AuthServer, running
 from tests.servers.visitors import FORM, INTROSPECT, TOKEN, Visitor, basic_header
 
@@ -165,6 +168,30 @@ def test_peers_that_do_not_read_hold_no_thread(server: AuthServer):
             peer.close()
 
 
+@proves("S-140")
+@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
+def test_slow_handshakes_hinder_nobody(tmp_path: Path, kind: str):
+    """Nor do they last; a request in small pieces is read through TLS too."""
+    certificate, key = certificates.make(tmp_path)
+    tls = ssl.create_default_context(cafile=certificate)
+    options = {"real_time": True, "request_timeout": PATIENCE, "workers": 1, "tls_cert": certificate, "tls_key": key}
+    with running(tmp_path / "server", kind, **options) as server:
+        crowd = Crowd(server.port, [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] * 50)
+        try:
+            with tls.wrap_socket(
+                socket.create_connection(("127.0.0.1", server.port), 10), server_hostname="127.0.0.1"
+            ) as peer:
+                for byte in LIVEZ:
+                    peer.send(bytes([byte]))
+                assert _all(peer).startswith(b"HTTP/1.1 200")
+            began = time.monotonic()
+            crowd.until_cut(10)
+            assert not crowd.left
+            assert time.monotonic() - began < BOUND or kind == "granian"  # which waits ten seconds for a handshake
+        finally:
+            crowd.close()
+
+
 def test_a_slow_client_that_is_in_time_is_answered(server: AuthServer):
     """Byte by byte; and with Expect the body waits for the word."""
     visitor = Visitor(server)
@@ -188,7 +215,7 @@ def test_a_slow_client_that_is_in_time_is_answered(server: AuthServer):
     assert b'"active":true' in received
 
 
-def _all(peer: socket.socket) -> bytes:
+def _all(peer: socket.socket | ssl.SSLSocket) -> bytes:
     received = b""
     while part := peer.recv(65536):
         received += part
