@@ -155,7 +155,8 @@ def test_a_body_that_is_too_long(visitor: Visitor, path: str, size: int):
     chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b"x" * size)
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     received = visitor.raw(head + chunk, patience=0.2)
-    assert not received or received.startswith(b"HTTP/1.1 413"), received  # a server that hangs up may be heard no more
+    refused = b"HTTP/1.1 400" if visitor.server.kind == "granian" else b"HTTP/1.1 413"  # there none comes in chunks
+    assert not received or received.startswith(refused), received  # a server that hangs up may be heard no more
     short = visitor.call("POST", path, body=b"x=" + b"x" * 65534, headers={"Content-Type": FORM}, basic=basic)
     assert short.status in (400, 401)
 

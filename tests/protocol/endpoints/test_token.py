@@ -51,7 +51,7 @@ def test_a_form_of_any_kind_and_json_are_taken(visitor: Visitor):
         ({}, "invalid_request"),
         ({"grant_type": ""}, "invalid_request"),
         ({"grant_type": "no_such"}, "unsupported_grant_type"),
-        ({"grant_type": "refresh_token"}, "unsupported_grant_type"),
+        ({"grant_type": "urn:openid:params:grant-type:ciba"}, "unsupported_grant_type"),
         ({"grant_type": "CLIENT_CREDENTIALS"}, "unsupported_grant_type"),
     ],
 )
