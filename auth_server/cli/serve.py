@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,10 @@ from auth_server import logs, settings
 from auth_server.cli import first_start, web_servers
 from auth_server.errors import AuthServerError
 from auth_server.settings import Settings
+
+if TYPE_CHECKING:
+    from auth_server.http.lane import Lane
+    from auth_server.protocol.server import Server
 
 ENDS = (signal.SIGINT, signal.SIGTERM)
 
@@ -60,11 +64,31 @@ def run(
     Raises:
         AuthServerError: anything that stops the start, in a sentence.
     """
-    from auth_server import assembly  # loads the whole server: not for --help
-    from auth_server.background import Background
     from auth_server.http.limits import Limits
 
-    stop_before_serving()
+    with ending_in_peace():
+        server, application, held = _prepared(loaded, migrate, quickstart, lane, injected)
+
+    def ready() -> None:
+        print(f"Ready: {server.issuer}", flush=True)
+
+    gc.collect()
+    gc.freeze()  # in the workers the collector would write into all objects, and the memory be shared no more: 20 MiB
+    if loaded.server == "granian":
+        guarded = Limits(application, web_servers.MAX_HEADER_LINE)
+        web_servers.run_granian(guarded, loaded, ready, server.flush)
+    else:
+        web_servers.run_gunicorn(application, loaded, ready, server.flush)
+    del held  # the lock lasts as long as the server
+
+
+def _prepared(
+    loaded: Settings, migrate: bool, quickstart: bool, lane: bool, injected: dict[str, Any]
+) -> "tuple[Server, Lane, Any]":
+    """Return the server, its application and the lock of HOME, with everything made that a first start needs."""
+    from auth_server import assembly  # loads the whole server: not for --help
+    from auth_server.background import Background
+
     check_port(loaded.host, loaded.port)
     stores = assembly.stores(loaded)
     if not migrate:
@@ -85,24 +109,18 @@ def run(
         print(*lines, sep="\n", flush=True)
     server.close()
     stores.close()  # no connection may cross the fork; the workers open their own
-
-    def ready() -> None:
-        print(f"Ready: {server.issuer}", flush=True)
-
-    gc.collect()
-    gc.freeze()  # in the workers the collector would write into all objects, and the memory be shared no more: 20 MiB
-    if loaded.server == "granian":
-        guarded = Limits(application, web_servers.MAX_HEADER_LINE)
-        web_servers.run_granian(guarded, loaded, ready, server.flush)
-    else:
-        web_servers.run_gunicorn(application, loaded, ready, server.flush)
-    del held  # the lock lasts as long as the server
+    return server, application, held
 
 
-def stop_before_serving() -> None:
-    """Let Ctrl-C and SIGTERM end a start in peace; the web server has handlers of its own from then on."""
-    for number in ENDS:
-        signal.signal(number, lambda *_: sys.exit(0))
+@contextmanager
+def ending_in_peace() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a start with 0; the web server, and what it forks, find the handlers of before."""
+    before = {number: signal.signal(number, lambda *_: sys.exit(0)) for number in ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
