@@ -48,6 +48,23 @@ def read(known: Mapping[str, Any], uid: str, family: bytes) -> Allowed:
     return Allowed(known["scope"], authentication, family, *versions, tuple(known["userinfo_claims"]))
 
 
+def kept(allowed: Allowed) -> dict[str, Any]:
+    """Return what `read` makes an Allowed of again; whose it is, and of which family, the store knows by itself."""
+    authentication = allowed.authentication
+    return {
+        "scope": allowed.scope,
+        "auth_time": authentication.auth_time,
+        "amr": authentication.amr,
+        "sid": authentication.sid,
+        "nonce": authentication.nonce,
+        "id_token_claims": authentication.claims,
+        "userinfo_claims": allowed.userinfo_claims,
+        "password_version": allowed.password_version,
+        "user_version": allowed.user_version,
+        "client_version": allowed.client_version,
+    }
+
+
 def still_allowed(allowed: Allowed, client: Client, server: Server) -> User:
     """Return the person, if what they have allowed still counts.
 
@@ -112,19 +129,7 @@ def issued_as(
 
 def first_refresh_token(allowed: Allowed, client: Client, user: User, server: Server) -> str:
     """Begin a line of refresh tokens."""
-    authentication = allowed.authentication
-    data = {
-        "scope": allowed.scope,
-        "auth_time": authentication.auth_time,
-        "amr": authentication.amr,
-        "sid": authentication.sid,
-        "nonce": "",  # OIDC Core §12.2: an ID token of a refresh should have none
-        "id_token_claims": authentication.claims,
-        "userinfo_claims": allowed.userinfo_claims,
-        "password_version": allowed.password_version,
-        "user_version": allowed.user_version,
-        "client_version": allowed.client_version,
-    }
+    data = {**kept(allowed), "nonce": ""}  # OIDC Core §12.2: an ID token of a refresh should have none
     return server.refresh_tokens.begin(allowed.family, user.uid, client.client_id, orjson.dumps(data))
 
 

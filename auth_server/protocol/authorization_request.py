@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from auth_server.domain import credentials, scopes
+from auth_server.domain.browsers import SignIn
 from auth_server.domain.clients import LOOPBACK_HOSTS
 from auth_server.protocol.endpoints.discovery import SCOPES
 from auth_server.protocol.errors import (
@@ -28,7 +29,7 @@ from auth_server.protocol.extensions import pkce, response_modes
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.claims import ClaimsRequest, read_request
-from auth_server.protocol.tokens.id_token import subject_of_hint
+from auth_server.protocol.tokens.id_token import Authentication, subject_of_hint
 from auth_server.store.records import Client
 
 CODE, TOKEN, ID_TOKEN = "code", "token", "id_token"
@@ -93,6 +94,18 @@ class AuthorizationRequest:
     @property
     def is_openid(self) -> bool:
         return scopes.has(self.scope, "openid")
+
+
+def authentication_of(asked: AuthorizationRequest, sign_in: SignIn) -> Authentication:
+    """Return what the client is told of the sign-in that answers its request."""
+    return Authentication(
+        uid=sign_in.uid,
+        auth_time=sign_in.auth_time,
+        amr=sign_in.amr,
+        sid=sign_in.sid,
+        nonce=asked.nonce,
+        claims=asked.claims.id_token,
+    )
 
 
 def parse(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, str], set[str]]:

@@ -5,7 +5,8 @@ import orjson
 from auth_server.domain import credentials
 from auth_server.domain.browsers import SignIn
 from auth_server.domain.keys import base64url
-from auth_server.protocol.authorization_request import CODE, ID_TOKEN, TOKEN, AuthorizationRequest
+from auth_server.protocol.authorization_grant import Allowed, kept
+from auth_server.protocol.authorization_request import CODE, ID_TOKEN, TOKEN, AuthorizationRequest, authentication_of
 from auth_server.protocol.grants import implicit
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
@@ -32,20 +33,13 @@ def new_code(asked: AuthorizationRequest, sign_in: SignIn, user: User, server: S
     """Return a code, shown this once; what it stands for is kept under its digest."""
     code = base64url(server.random(32)).decode()
     key, now = credentials.digest(code), server.clock()
+    versions = (user.password_version, user.token_version, asked.client.token_version)
+    authentication = authentication_of(asked, sign_in)
     known = {
+        **kept(Allowed(asked.scope, authentication, key, *versions, tuple(asked.claims.userinfo))),
         "redirect_uri": asked.redirect.uri,
         "redirect_given": asked.redirect.given,
-        "scope": asked.scope,
         "challenge": asked.challenge,
-        "nonce": asked.nonce,
-        "auth_time": sign_in.auth_time,
-        "amr": sign_in.amr,
-        "sid": sign_in.sid,
-        "id_token_claims": asked.claims.id_token,
-        "userinfo_claims": asked.claims.userinfo,
-        "password_version": user.password_version,
-        "user_version": user.token_version,
-        "client_version": asked.client.token_version,
     }
     entry = Entry(
         key, now + server.settings.code_ttl, orjson.dumps(known), asked.client.client_id, user.uid, family=key

@@ -10,7 +10,7 @@ from auth_server.clock import Random
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import SignIn
 from auth_server.domain.keys import base64url
-from auth_server.protocol.authorization_grant import authorization, read, still_allowed
+from auth_server.protocol.authorization_grant import Allowed, authorization, kept, read, still_allowed
 from auth_server.protocol.client_authentication import authenticate, spend_once
 from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.errors import (
@@ -26,6 +26,7 @@ from auth_server.protocol.errors import (
 from auth_server.protocol.feature import Authorization, Body, Caller, Endpoint, Feature, Grant, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
+from auth_server.protocol.tokens.id_token import Authentication
 from auth_server.store.records import Client, User
 from auth_server.store.state import Entry, Index, Kind, Rate
 
@@ -131,18 +132,9 @@ def find(user_code: str, address: str, server: Server) -> Device | None:
 
 def allow(device: Device, sign_in: SignIn, user: User, client: Client, server: Server) -> bool:
     """Let a device have what it asked for; tell whether it still waited."""
-    granted = {
-        "scope": device.scope,
-        "nonce": "",
-        "auth_time": sign_in.auth_time,
-        "amr": sign_in.amr,
-        "sid": sign_in.sid,
-        "id_token_claims": {},
-        "userinfo_claims": (),
-        "password_version": user.password_version,
-        "user_version": user.token_version,
-        "client_version": client.token_version,
-    }
+    authentication = Authentication(user.uid, sign_in.auth_time, sign_in.amr, sign_in.sid)
+    versions = (user.password_version, user.token_version, client.token_version)
+    granted = kept(Allowed(device.scope, authentication, device.key, *versions))
     return _answer(device, replace(device, status="allowed", uid=user.uid, granted=granted), server)
 
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import SignIn
-from auth_server.protocol.authorization_request import ID_TOKEN, RESPONSE_TYPES, AuthorizationRequest
+from auth_server.protocol.authorization_request import ID_TOKEN, RESPONSE_TYPES, AuthorizationRequest, authentication_of
 from auth_server.protocol.feature import Authorization, Feature
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import access_token, id_token
-from auth_server.protocol.tokens.id_token import Authentication
 from auth_server.store.records import User
 
 GRANT_TYPE = "implicit"
@@ -49,17 +48,9 @@ def id_token_for(
     asked: AuthorizationRequest, sign_in: SignIn, user: User, members: Mapping[str, str], server: Server
 ) -> str:
     """Return the ID token that stands in an authorization response, bound to what comes with it."""
-    authentication = Authentication(
-        uid=user.uid,
-        auth_time=sign_in.auth_time,
-        amr=sign_in.amr,
-        sid=sign_in.sid,
-        nonce=asked.nonce,
-        claims=asked.claims.id_token,
-    )
     alone = asked.response_type == frozenset((ID_TOKEN,))  # no access token comes to fetch the claims with
     return id_token.issue(
-        authentication,
+        authentication_of(asked, sign_in),
         user,
         asked.client,
         server,
