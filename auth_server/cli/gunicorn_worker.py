@@ -269,7 +269,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self._refuse(connection, HttpError(431, "The headers are too long"))
         except (OSError, StopIteration):
             pass  # the peer is gone
-        except Exception as error:
+        except Exception as error:  # a bug must not end the worker: it is logged, and the peer gets an answer
             if not isinstance(error, errors.ParseException):
                 self.log.exception("A request failed")
             self._refuse(connection, HttpError(*REFUSALS.get(type(error), (400, "The request cannot be read"))))
