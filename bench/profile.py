@@ -165,7 +165,7 @@ class Bench:
             ("… unpack the record", lambda: unpack(entry)),
             ("… client and user", lambda: server.tokens.living(living.token, server.clock())),
             ("may it, and what", lambda: introspection.may_introspect(caller, site.SCOPE, living, server.issuer)),
-            ("answer as JSON", lambda: json_response(introspection.members(living, server.issuer))),
+            ("answer as JSON", lambda: json_response(introspection.members(living, server))),
         ]
         yield from self.rows("**introspection**", ask, phases)
 

@@ -156,6 +156,7 @@ class Keyring:
         self._records, self._sealing, self._policy, self._audit = records, sealing, policy, audit
         self._clock = clock
         self._parsed: dict[str, SigningKey] = {}
+        self._effective: tuple[Sequence[StoredKey], int, dict[str, StoredKey]] = ((), 0, {})
         self._published: tuple[Sequence[StoredKey], dict[str, int | None]] = ((), {})
         self._jwks: tuple[Sequence[StoredKey], int, bytes] = ((), 0, b"")
 
@@ -169,7 +170,10 @@ class Keyring:
         Raises:
             Unavailable: there is no key yet.
         """
-        signing = effective(self._records.keys.all(), self._clock())
+        keys, now = self._records.keys.all(), self._clock()
+        if self._effective[0] is not keys or self._effective[1] != now:
+            self._effective = (keys, now, effective(keys, now))
+        signing = self._effective[2]
         for name in (alg,) if alg else self._policy.algorithms:
             if name in signing:
                 return self._private(signing[name])

@@ -95,7 +95,7 @@ class Token:
         return 0 if self.expires_at is None else max(self.expires_at - now, 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as above
 class Living:
     """A token that counts now, with the user and the client behind it."""
 

@@ -1,7 +1,7 @@
 """Short-lived state in a SQLite file of its own, by the raw driver.
 
 Why not SQLAlchemy: issuing and checking tokens are the hot path, and Core costs 100 µs a statement over the driver.
-Why a file of its own: a token's INSERT moves `PRAGMA data_version`, by which cached records are known to be fresh.
+Why a file of its own: a token's INSERT changes the index of the log, by which cached records are known to be fresh.
 """
 
 import mmap
@@ -25,10 +25,6 @@ BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
 _COLUMNS = "key, expires_at, data, client_id, subject, family"
 _BY = {Index.KEY: "key", Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
 _LIVES = "(expires_at IS NULL OR expires_at > ?)"
-# The indexes of keys and clients begin with the kind. Those of subjects and families do not know it: there the plus
-# keeps SQLite from going through all entries of a kind.
-_OF_KIND = {Index.SUBJECT: "+kind = ? AND subject = ?", Index.FAMILY: "+kind = ? AND family = ?"}
-_OF_KIND |= {Index.CLIENT: "kind = ? AND client_id = ?"}
 _KINDS = f"kind IN ({', '.join(str(int(kind)) for kind in Kind)})"
 _GET = f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND key = ? AND {_LIVES} AND taken_at IS NULL"
 _PUT = f"INSERT OR REPLACE INTO entries ({_COLUMNS}, kind) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -45,12 +41,28 @@ _EACH = (
     f"SELECT {_COLUMNS}, number FROM entries WHERE {{where}} AND number < ? AND +kind = ? AND {_LIVES}"
     " AND taken_at IS NULL ORDER BY number DESC LIMIT ?"
 )
-_ANY_DEAD = "SELECT 1 FROM entries WHERE expires_at <= ? LIMIT 1"
-_IS_OVER = "SELECT 1 FROM entries WHERE {these} LIMIT 1 OFFSET ?"
-_DROP_DEAD = "DELETE FROM entries WHERE {these} AND +expires_at <= ?"
-_DROP_OLDEST = (
-    "DELETE FROM entries WHERE number IN (SELECT number FROM entries WHERE {these}"
-    " ORDER BY number DESC LIMIT -1 OFFSET ?)"
+_KEPT = f"INSERT INTO kept_by_{{index}} ({_COLUMNS}, kind, newest, now) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# Putting an entry and dropping what it displaces as one statement: each gives other threads the interpreter, and to get
+# it back takes longer than the statement. Of the dead there are mostly none, which one look at an index tells.
+_KEEP = f"""
+CREATE TEMP VIEW kept_by_{{index}} AS SELECT {_COLUMNS}, kind, 0 AS newest, 0 AS now FROM entries;
+CREATE TEMP TRIGGER keep_by_{{index}} INSTEAD OF INSERT ON kept_by_{{index}} BEGIN
+    INSERT OR REPLACE INTO entries ({_COLUMNS}, kind) VALUES
+        (NEW.key, NEW.expires_at, NEW.data, NEW.client_id, NEW.subject, NEW.family, NEW.kind);
+    DELETE FROM entries WHERE {{these}} AND +expires_at <= NEW.now
+        AND EXISTS (SELECT 1 FROM entries WHERE expires_at <= NEW.now)
+        AND EXISTS (SELECT 1 FROM entries WHERE {{these}} LIMIT 1 OFFSET NEW.newest);
+    DELETE FROM entries WHERE number IN
+        (SELECT number FROM entries WHERE {{these}} ORDER BY number DESC LIMIT -1 OFFSET NEW.newest);
+END;
+"""
+_KEEPS = "".join(
+    _KEEP.format(index=index.name.lower(), these=these)
+    for index, these in {  # indexes of subjects and families do not know kinds: the plus keeps SQLite from reading one
+        Index.CLIENT: "kind = NEW.kind AND client_id = NEW.client_id",
+        Index.SUBJECT: "+kind = NEW.kind AND subject = NEW.subject",
+        Index.FAMILY: "+kind = NEW.kind AND family = NEW.family",
+    }.items()
 )
 _DRAW = (
     "INSERT INTO throttles (bucket, full_at) VALUES (:bucket, :now + :cost) ON CONFLICT (bucket) DO UPDATE"
@@ -140,7 +152,11 @@ class SqliteState:
     def _writer(self, synchronous: str) -> sqlite3.Connection:
         if self._pid != os.getpid():
             self._writers, self._pid = {}, os.getpid()
-        return self._writers.get(synchronous) or self._writers.setdefault(synchronous, self._open(synchronous))
+        writer = self._writers.get(synchronous)
+        if writer is None:
+            writer = self._writers[synchronous] = self._open(synchronous)
+            writer.executescript(_KEEPS)
+        return writer
 
     def _broken(self, synchronous: str, error: sqlite3.Error) -> Unavailable:
         broken = self._writers.pop(synchronous, None)
@@ -183,18 +199,8 @@ class SqliteState:
         row = (entry.key, entry.expires_at, entry.data, entry.client_id, entry.subject, entry.family, int(kind))
         if keep is None:
             self._execute(_PUT, row)
-            return
-        these = _OF_KIND[keep.index]
-        kind_and_value = (int(kind), getattr(entry, _BY[keep.index]))
-        limit = (*kind_and_value, keep.newest)
-        with self._write() as connection:
-            connection.execute(_PUT, row)
-            if (
-                connection.execute(_ANY_DEAD, (now,)).fetchone()  # mostly not, and told by one look at an index
-                and connection.execute(_IS_OVER.format(these=these), limit).fetchone()
-            ):
-                connection.execute(_DROP_DEAD.format(these=these), (*kind_and_value, now))
-            connection.execute(_DROP_OLDEST.format(these=these), limit)
+        else:
+            self._execute(_KEPT.format(index=keep.index.name.lower()), (*row, keep.newest, now))
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         rows = self._read(_GET, (int(kind), key, now))

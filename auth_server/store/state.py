@@ -36,7 +36,7 @@ class Index(IntEnum):
     FAMILY = 4  # in hex digits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made on every request, and that takes five times as long
 class Entry:
     """One record of state.
 
@@ -87,7 +87,7 @@ class Rate:
     refill: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as above
 class Allowance:
     """The answer to `draw`: whether the cost was covered, else the seconds until it would be."""
 
