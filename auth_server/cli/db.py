@@ -150,7 +150,7 @@ def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> N
                 _take_over_losses(candidate, present, keep_app_passwords=keep_app_passwords)
                 backups.raise_generation(copy.records, present.records.generation())
                 present.state.revoke(Index.ALL, "")
-            backups.copy_in(backups.file_of(copy.records), target)
+            backups.copy_in(backups.file_of(copy.records), stores.records)
     with opened() as server:
         record(server, "db.restore", file=str(file))
     click.echo("The passwords and secrets of the backup count again; look through those changed since.", err=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from auth_server.errors import AuthServerError, Conflict
-from auth_server.store.engine import is_missing, reading, writing
+from auth_server.store.engine import is_missing, mark, reading, writing
 
 _TOOLS = {
     "postgresql": "pg_dump and pg_restore",
@@ -62,13 +62,18 @@ def copy_out(source: Path, target: Path) -> None:
         partial.unlink()
 
 
-def copy_in(source: Path, target: Path) -> None:
+def copy_in(source: Path, target: Engine) -> None:
     """Replace all that a database holds by what *source* holds, in one transaction.
 
     Raises:
         AuthServerError: *source* is no such database, or the target is in use; the target is as it was.
     """
-    _copy(source, target)
+    moves = mark(target)
+    moves.unsettle()
+    try:
+        _copy(source, file_of(target))
+    finally:
+        moves.move()
 
 
 def _copy(source: Path, target: Path, *pragmas: str) -> None:

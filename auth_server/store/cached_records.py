@@ -1,7 +1,7 @@
 """Records with an exact in-process cache of what every request reads: clients, users, signing keys.
 
 Exact: before each answer the store's generation is asked for, and a copy of an older generation is never used. On
-SQLite one look at mapped memory answers; elsewhere one small SELECT.
+SQLite a look at mapped memory answers; elsewhere one small SELECT.
 """
 
 import threading

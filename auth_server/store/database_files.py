@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from auth_server.errors import AuthServerError
 
 log = logging.getLogger("auth_server.store")
-_BESIDE = ("", "-wal", "-shm", "-journal")  # SQLite makes them with the mode of the database
+_BESIDE = ("", "-wal", "-shm", "-journal", "-mark", "-untouched")  # SQLite makes its own with the mode of the database
 
 
 def make(engine: Engine) -> None:

@@ -13,8 +13,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Conflict, NotFound, Unavailable
+from auth_server.store.mark import Mark
 
 TIMEOUT = 5  # seconds: for a connection, a lock, a statement, a place in the pool
+_MOVES = "the mark to be moved after the commit"
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 # What the drivers call a broken constraint: SQLite by name, PostgreSQL by SQLSTATE.
 _TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505")
@@ -132,8 +134,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
         Unavailable: the database does not answer, is read-only or full; nothing was written.
     """
     try:
-        with turn(engine), engine.connect().execution_options(**_WRITE) as connection, connection.begin():
-            yield connection
+        with turn(engine), engine.connect().execution_options(**_WRITE) as connection:
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                moves = connection.info.pop(_MOVES, None)
+                if moves is not None:
+                    moves.move()
     except IntegrityError as error:
         constraint = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
         if constraint in _TAKEN:
@@ -157,6 +165,27 @@ def lock(connection: Connection, name: str) -> None:
 def move_generation(connection: Connection) -> None:
     """Let every process notice, with this transaction, that what it has cached may have changed."""
     connection.execute(text("UPDATE generation SET value = value + 1"))
+    if connection.dialect.name == "sqlite":
+        moves = connection.info[_MOVES] = mark(connection.engine)
+        moves.unsettle()
+
+
+_marks: WeakKeyDictionary[Engine, Mark] = WeakKeyDictionary()
+
+
+def mark(engine: Engine) -> Mark:
+    """Return what tells all processes of a machine that the generation of a SQLite store moves.
+
+    Raises:
+        Unavailable: its file cannot be written; nor must the store be, for others would not notice.
+    """
+    if engine not in _marks:
+        path = Path(f"{engine.url.database}-mark")
+        try:
+            _marks[engine] = Mark(path)
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be written: {error.strerror}") from error
+    return _marks[engine]
 
 
 def _reason(error: Exception) -> str:

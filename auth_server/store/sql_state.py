@@ -1,10 +1,9 @@
 """Short-lived state in a SQLite file of its own, by the raw driver.
 
 Why not SQLAlchemy: issuing and checking tokens are the hot path, and Core costs 100 µs a statement over the driver.
-Why a file of its own: a token's INSERT changes the index of the log, by which cached records are known to be fresh.
+Why a file of its own: a token's INSERT moves `PRAGMA data_version`, by which cached records are known to be fresh.
 """
 
-import mmap
 import os
 import sqlite3
 import threading
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from auth_server.errors import Unavailable
+from auth_server.store.mark import Mark
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 _Values = Sequence[object] | Mapping[str, object]
 
 KEY_DIGITS = 64
-MARK = 8  # bytes
 MANY = 20000  # names of buckets in memory at most
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
 _COLUMNS = "key, expires_at, data, client_id, subject, family"
@@ -75,27 +74,12 @@ _FULL_AT = "SELECT full_at FROM throttles WHERE bucket = ?"
 class _Untouched:
     """Buckets that nothing has been drawn from: asked for by every client that authenticates, and hardly ever touched.
 
-    Exact for all processes: they map the same eight bytes, and who draws writes new ones there when the row has been
-    committed. What was read while other bytes stood there does not count.
-
-    Args:
-        path: of the file with the eight bytes; it holds nothing that must last.
+    Exact for all processes: who draws moves the mark when the row has been committed. What was read while another mark
+    stood there does not count.
     """
 
-    def __init__(self, path: Path) -> None:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(file, MARK)
-        self._mark = mmap.mmap(file, MARK)
-        os.close(file)
+    def __init__(self) -> None:
         self._known: tuple[bytes, set[str]] = (b"", set())
-
-    def mark(self) -> bytes:
-        """Return the bytes that stand there now."""
-        return self._mark[:]
-
-    def move(self) -> None:
-        """Say to all processes that something was drawn."""
-        self._mark[:] = os.urandom(MARK)
 
     def has(self, bucket: str, mark: bytes) -> bool:
         """Tell whether the bucket is known to be untouched as long as *mark* stands there."""
@@ -125,7 +109,7 @@ class SqliteState:
         self._writers: dict[str, sqlite3.Connection] = {}
         self._pid = 0
         self._dirty = False
-        self._untouched = _Untouched(path.with_name(f"{path.name}-untouched"))
+        self._mark, self._untouched = Mark(path.with_name(f"{path.name}-untouched")), _Untouched()
 
     # ---- connections: one reader a thread, two writers a process; none crosses a fork
     def _open(self, synchronous: str) -> sqlite3.Connection:
@@ -279,12 +263,12 @@ class SqliteState:
         if cost > 0:
             arguments = {"bucket": bucket, "now": now, "cost": cost * rate.refill, "capacity": capacity}
             if cost <= rate.burst and self._execute(_DRAW, arguments):
-                self._untouched.move()
+                self._mark.move()
                 return Allowance(True, 0)
         elif cost < 0:
             self._execute(_GIVE_BACK, (cost * rate.refill, now, bucket))
             return Allowance(True, 0)
-        mark = self._untouched.mark()
+        mark = self._mark.read()
         if cost == 0 and self._untouched.has(bucket, mark):
             return Allowance(True, 0)
         rows = self._read(_FULL_AT, (bucket,))

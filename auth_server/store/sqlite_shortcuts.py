@@ -1,6 +1,5 @@
 """The statements on the durable records that hot paths make, by SQLite's raw driver: Core costs 100 µs each over it."""
 
-import mmap
 import os
 import sqlite3
 import threading
@@ -13,10 +12,10 @@ from sqlalchemy import JSON, Boolean, Engine
 
 from auth_server.errors import Unavailable
 from auth_server.store import tables
-from auth_server.store.engine import TIMEOUT, turn
+from auth_server.store.engine import TIMEOUT, mark, turn
+from auth_server.store.mark import UNSETTLED, Mark
 from auth_server.store.records import AuditEvent, StoredToken, User
 
-_HEADER = 48  # bytes at the start of the WAL index that every commit changes (sqlite.org/walformat.html, section 2.2.1)
 _GENERATION = "SELECT value FROM generation"
 _TOKEN = f"SELECT {', '.join(field.name for field in fields(StoredToken))} FROM stored_tokens WHERE key = ?"
 _USER = f"SELECT {', '.join(field.name for field in fields(User))} FROM users WHERE name = ?"
@@ -44,6 +43,7 @@ class SqliteShortcuts:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._path = engine.url.database or ""
+        self._mark: Mark | None = None  # until it is needed: a mere question makes no files
         self._local = threading.local()
         self._writer: sqlite3.Connection | None = None
         self._writer_pid = 0
@@ -56,9 +56,7 @@ class SqliteShortcuts:
         local = self._local
         if getattr(local, "pid", 0) != os.getpid():
             local.connection, local.pid = self._open(), os.getpid()
-            local.seen, local.generation = b"", -1
-            local.connection.execute(_GENERATION).fetchone()  # opens the WAL, which stays as long as this connection
-            local.index = _mapped(f"{self._path}-shm")
+            local.version, local.generation, local.mark = -1, -1, UNSETTLED
         return local.connection  # type: ignore[no-any-return]
 
     def _one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
@@ -70,19 +68,22 @@ class SqliteShortcuts:
 
     # ---- reading
     def generation(self) -> int:
-        """Return the store's generation; it is read when somebody has committed since this thread last looked.
+        """Return the store's generation, which is what it was while the mark stands.
 
-        The WAL index, which all processes map, tells: `PRAGMA data_version` looks there too, but takes two locks.
+        Where a change is under way, or broke off, `PRAGMA data_version` tells: that number moves when another
+        connection commits, and only then is the generation itself read.
         """
         local = self._local
-        try:
-            self._reader()
-        except sqlite3.Error as error:
-            raise _unavailable(error) from error
-        header = local.index[:_HEADER]  # before the generation is: who commits meanwhile makes another one
-        if header != local.seen or not header:
-            row = self._one(_GENERATION)
-            local.seen, local.generation = header, row[0] if row else -1
+        if self._mark is None:
+            self._mark = mark(self._engine)
+        stands = self._mark.read()  # before anything is: who commits meanwhile moves it
+        if stands == getattr(local, "mark", UNSETTLED) != UNSETTLED:
+            return local.generation  # type: ignore[no-any-return]
+        row = self._one("PRAGMA data_version")
+        if row and row[0] != local.version:
+            version, row = row[0], self._one(_GENERATION)
+            local.version, local.generation = version, row[0] if row else -1
+        local.mark = stands
         return local.generation  # type: ignore[no-any-return]
 
     def token(self, key: bytes) -> StoredToken | None:
@@ -133,21 +134,12 @@ class SqliteShortcuts:
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
-            del self._local.connection, self._local.index, self._local.pid
+            del self._local.connection, self._local.pid
 
     def _close_writer(self) -> None:
         if self._writer is not None and self._writer_pid == os.getpid():
             self._writer.close()
         self._writer = None
-
-
-def _mapped(path: str) -> mmap.mmap | bytes:
-    """Return a file's content as it is at any time; nothing if there is no such file."""
-    try:
-        with open(path, "rb") as file:
-            return mmap.mmap(file.fileno(), _HEADER, access=mmap.ACCESS_READ)
-    except (OSError, ValueError):
-        return b""
 
 
 def _unavailable(error: sqlite3.Error) -> Unavailable:

@@ -14,11 +14,12 @@ NEW_TOKEN = "$response.body#/access_token"
 
 def respond(request: Request, server: Server) -> Response:
     """Issue a token: first what only reads, then one-time things, then writes."""
-    grant = select_grant(request, server)
-    caller = grant.authenticate(request, server)
-    spend_once(caller, server)
-    authorization = grant.authorize(request, caller, server)
-    issued = issue(authorization, server)
+    with server.records.one_look():
+        grant = select_grant(request, server)
+        caller = grant.authenticate(request, server)
+        spend_once(caller, server)
+        authorization = grant.authorize(request, caller, server)
+        issued = issue(authorization, server)
     return token_response(issued, authorization)
 
 
