@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from auth_server.clock import Clock, Random, system_clock, system_random
 from auth_server.domain.audit import Audit
 from auth_server.domain.browsers import Browsers
-from auth_server.domain.clients import Capabilities, Clients
+from auth_server.domain.client_rules import Capabilities
+from auth_server.domain.clients import Clients
 from auth_server.domain.consents import Consents
 from auth_server.domain.keys import Keyring, Policy
 from auth_server.domain.login import Login
@@ -26,6 +27,7 @@ from auth_server.domain.users import Users
 from auth_server.errors import AuthServerError
 from auth_server.logs import AccessLog
 from auth_server.metrics import Metrics
+from auth_server.outbound import Outbound
 from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.server import Server
@@ -183,7 +185,13 @@ def assemble(
             records,
             tokens,
             sealing,
-            Capabilities(registrable, auth_methods, _response_types(features), tuple(settings.signing_algs)),
+            Capabilities(
+                registrable,
+                auth_methods,
+                _response_types(features),
+                tuple(settings.signing_algs),
+                {member.name: member for feature in features for member in feature.client_metadata},
+            ),
             audit,
             clock,
             random,
@@ -194,6 +202,7 @@ def assemble(
         browsers=Browsers(records, state, clock, random, settings.session_ttl, settings.session_idle),
         consents=Consents(records, tokens, refresh_tokens, audit, clock),
         refresh_tokens=refresh_tokens,
+        outbound=Outbound(settings.outbound_networks),
         sealing=sealing,
         pairwise_key=sealing.derive("pairwise subjects"),
         throttles=throttles,

@@ -9,7 +9,6 @@ import click
 from auth_server.cli.context import CLI, FILE, read_file, secret
 from auth_server.cli.output import NOT_ASSIGNED, Columns, Record, authentication
 from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
-from auth_server.domain import client_metadata
 from auth_server.domain.clients import DEFAULT_TTL, described
 from auth_server.errors import InvalidInput
 from auth_server.protocol.server import Server
@@ -108,7 +107,7 @@ def add(server: Server, username: str | None, generate_secret: bool, **flags: An
       auth-server clients add --auth-method private_key_jwt --jwks keys.json --scope metrics
     """
     given = _given_secret(flags.pop("secret"), generate_secret)
-    values, from_file = _values(flags)
+    values, from_file = _values(server, flags)
     if username is not None:
         values["owner_uid"] = server.users.find(username).uid
     made = server.clients.add(values, given or from_file, CLI)
@@ -159,7 +158,7 @@ def mod(server: Server, client_id: str, generate_secret: bool, disabled: bool | 
       auth-server clients mod csm4k31vnt5p9e2a --disable
     """
     given = _given_secret(flags.pop("secret"), generate_secret)
-    values, from_file = _values(flags)
+    values, from_file = _values(server, flags)
     if values.pop("client_id", client_id) != client_id:
         raise InvalidInput("client_id", "the file names another client; an id cannot be changed")
     if disabled is not None:
@@ -228,14 +227,14 @@ def _given_secret(value: str | None, generate: bool) -> str | None:
     return secret(value, what="secret")
 
 
-def _values(flags: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+def _values(server: Server, flags: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """The members of the record that flags and file set, and the secret that the file holds."""
     file, jwks_file, grants = flags.pop("file"), flags.pop("jwks_file"), flags.pop("grant_types")
     members = _object(file, "metadata") if file else {}
     from_file = members.pop("client_secret", None)
     if from_file is not None and not isinstance(from_file, str):
         raise InvalidInput("client_secret", "must be a text")
-    values = client_metadata.read(members)
+    values = server.clients.read(members)
     for name, value in flags.items():
         if name in LISTS:
             if value:

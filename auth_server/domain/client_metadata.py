@@ -2,31 +2,48 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from auth_server.errors import InvalidInput
+from auth_server.store.records import Client
 
 Read = Callable[[str, Any], Any]
+"""Takes a member's name and value, and returns the value as it is kept, or raises InvalidInput."""
 MAX_TEXT = 2048
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{2,35}").fullmatch  # RFC 5646, roughly
 
 
-def _text(name: str, value: Any) -> str:
+@dataclass(frozen=True)
+class Member:
+    """A member that a feature adds; it is kept in `Client.metadata`.
+
+    Args:
+        read: makes of its value what is kept; it may not be None.
+        check: whether it goes with the others; raises InvalidInput with the member's name.
+    """
+
+    name: str
+    read: Read
+    check: Callable[[Client], None] = lambda client: None
+
+
+def text(name: str, value: Any) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
         raise InvalidInput(name, f"must be a text of at most {MAX_TEXT} characters on one line")
     return value
 
 
-def _texts(name: str, value: Any) -> tuple[str, ...]:
+def texts(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise InvalidInput(name, "must be an array of texts")
-    return tuple(_text(name, part) for part in value)
+    return tuple(text(name, part) for part in value)
 
 
-def _page(name: str, value: Any) -> str:
+def link(name: str, value: Any) -> str:
     try:
-        parts = urlsplit(_text(name, value))
+        parts = urlsplit(text(name, value))
         is_link = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0  # people are shown it
     except ValueError:  # brackets or a port that are none
         is_link = False
@@ -35,19 +52,19 @@ def _page(name: str, value: Any) -> str:
     return parts.geturl()
 
 
-def _switch(name: str, value: Any) -> bool:
+def switch(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(name, "must be true or false")
     return value
 
 
-def _number(name: str, value: Any) -> int:
+def whole(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidInput(name, "must be a whole number")
     return value
 
 
-def _one_of(*allowed: str) -> Read:
+def one_of(*allowed: str) -> Read:
     def read_value(name: str, value: Any) -> str:
         if value not in allowed:
             raise InvalidInput(name, f"must be one of {', '.join(allowed)}")
@@ -56,13 +73,13 @@ def _one_of(*allowed: str) -> Read:
     return read_value
 
 
-def _seconds(name: str, value: Any) -> int:
-    if _number(name, value) < 0:
+def seconds(name: str, value: Any) -> int:
+    if whole(name, value) < 0:
         raise InvalidInput(name, "must be a number of seconds, 0 or more")
     return int(value)
 
 
-def _object(name: str, value: Any) -> dict[str, Any]:
+def json_object(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput(name, "must be an object")
     return value
@@ -70,52 +87,58 @@ def _object(name: str, value: Any) -> dict[str, Any]:
 
 # Members that are fields of the record, some under a name of our own.
 _FIELDS: Mapping[str, tuple[str, Read]] = {
-    "client_id": ("client_id", _text),
-    "client_name": ("client_name", _text),
-    "redirect_uris": ("redirect_uris", _texts),
-    "post_logout_redirect_uris": ("post_logout_redirect_uris", _texts),
-    "token_endpoint_auth_method": ("token_endpoint_auth_method", _text),
-    "grant_types": ("grant_types", _texts),
-    "response_types": ("response_types", _texts),
-    "scope": ("scope", _text),
-    "jwks": ("jwks", _object),
-    "jwks_uri": ("jwks_uri", _text),
-    "require_pushed_authorization_requests": ("require_par", _switch),
-    "dpop_bound_access_tokens": ("require_dpop", _switch),
-    "role": ("role", _text),
-    "audience": ("audience", _texts),
-    "resource": ("resource", _texts),
-    "token_format": ("token_format", _text),
-    "access_token_ttl": ("access_token_ttl", _number),
-    "token_limit": ("token_limit", _number),
-    "first_party": ("first_party", _switch),
+    "client_id": ("client_id", text),
+    "client_name": ("client_name", text),
+    "redirect_uris": ("redirect_uris", texts),
+    "post_logout_redirect_uris": ("post_logout_redirect_uris", texts),
+    "token_endpoint_auth_method": ("token_endpoint_auth_method", text),
+    "grant_types": ("grant_types", texts),
+    "response_types": ("response_types", texts),
+    "scope": ("scope", text),
+    "jwks": ("jwks", json_object),
+    "jwks_uri": ("jwks_uri", text),
+    "require_pushed_authorization_requests": ("require_par", switch),
+    "dpop_bound_access_tokens": ("require_dpop", switch),
+    "role": ("role", text),
+    "audience": ("audience", texts),
+    "resource": ("resource", texts),
+    "token_format": ("token_format", text),
+    "access_token_ttl": ("access_token_ttl", whole),
+    "token_limit": ("token_limit", whole),
+    "first_party": ("first_party", switch),
 }
-# Members that are kept as they are.
+# Members that are kept as they are, and may come in several languages (RFC 7591 §2.2).
+_IN_LANGUAGES: Mapping[str, Read] = {
+    "client_name": text,  # without a language it is a field
+    "client_uri": link,
+    "logo_uri": link,
+    "tos_uri": link,
+    "policy_uri": link,
+}
+# Members that are kept as they are; those of a feature are declared by it.
 _KEPT: Mapping[str, Read] = {
-    "client_uri": _page,
-    "logo_uri": _page,
-    "tos_uri": _page,
-    "policy_uri": _page,
-    "contacts": _texts,
-    "software_id": _text,
-    "software_version": _text,
-    "token_endpoint_auth_signing_alg": _text,
-    "application_type": _one_of("web", "native"),  # OIDC Registration §2
-    "subject_type": _one_of("public", "pairwise"),
-    "id_token_signed_response_alg": _text,
-    "userinfo_signed_response_alg": _text,
-    "default_max_age": _seconds,
-    "require_pkce": _switch,
+    "contacts": texts,
+    "software_id": text,
+    "software_version": text,
+    "token_endpoint_auth_signing_alg": text,
+    "application_type": one_of("web", "native"),  # OIDC Registration §2
+    "subject_type": one_of("public", "pairwise"),
+    "id_token_signed_response_alg": text,
+    "userinfo_signed_response_alg": text,
+    "default_max_age": seconds,
+    "require_pkce": switch,
 }
 
 
-def read(members: Mapping[str, Any]) -> dict[str, Any]:
+def read(members: Mapping[str, Any], declared: Mapping[str, Member]) -> dict[str, Any]:
     """Return RFC 7591 metadata as values for `Clients.add` and `Clients.change`.
+
+    Args:
+        declared: the members that features have added.
 
     Raises:
         InvalidInput: a member has not the right type, or nothing here would heed it.
     """
-    check: Read
     values: dict[str, Any] = {}
     kept: dict[str, Any] = {}
     for name, value in members.items():
@@ -127,12 +150,18 @@ def read(members: Mapping[str, Any]) -> dict[str, Any]:
         if name in _FIELDS:
             field, read_value = _FIELDS[name]
             values[field] = read_value(name, value)
-        elif plain in _KEPT or (plain == "client_name" and name != plain):
-            check = _KEPT.get(plain, _text)
-            checked = check(name, value)
+        elif reader := _reader(plain, name, declared):
+            checked = reader(name, value)
             kept[name] = list(checked) if isinstance(checked, tuple) else checked
         else:
             raise InvalidInput(name[:64], "is not offered by this version, or misspelt; leave it out")
     if kept:
         values["metadata"] = kept
     return values
+
+
+def _reader(plain: str, name: str, declared: Mapping[str, Member]) -> Read | None:
+    """What reads a member that is kept as it is; of those that people read there may be one in each language."""
+    if plain != name:
+        return _IN_LANGUAGES.get(plain)
+    return declared[name].read if name in declared else _IN_LANGUAGES.get(name) or _KEPT.get(name)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import SignIn
-from auth_server.domain.clients import LOOPBACK_HOSTS
+from auth_server.domain.client_rules import LOOPBACK_HOSTS
 from auth_server.protocol.endpoints.discovery import SCOPES
 from auth_server.protocol.errors import (
     InvalidRequest,

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from auth_server.domain.audit import SERVER, Actor
+from auth_server.domain.client_metadata import Member
 from auth_server.domain.tokens import Living
 from auth_server.protocol.description import Answer, Deprecated, Example, Link, Parameter, Schema
 from auth_server.protocol.messages import Request, Response
@@ -178,6 +179,7 @@ class Feature:
         specs: the specifications it follows.
         grant_types: that clients may register for and that never come to the token endpoint.
         response_types: that clients may register for.
+        client_metadata: members of RFC 7591's metadata that it adds to those of every client.
         metadata: members of RFC 8414's document that it owns; lists of several features are united.
         openid_metadata: members of OpenID Connect Discovery's document alone.
     """
@@ -190,5 +192,6 @@ class Feature:
     client_auth: tuple[ClientAuth, ...] = ()
     grant_types: tuple[str, ...] = ()
     response_types: tuple[str, ...] = ()
+    client_metadata: tuple[Member, ...] = ()
     metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}
     openid_metadata: Callable[[Server], Mapping[str, Any]] = lambda server: {}

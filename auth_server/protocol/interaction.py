@@ -14,7 +14,7 @@ import orjson
 
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import Browser, SignIn
-from auth_server.domain.clients import LOOPBACK_HOSTS
+from auth_server.domain.client_rules import LOOPBACK_HOSTS
 from auth_server.protocol import authorization_request
 from auth_server.protocol.authorization_request import AuthorizationRequest, refuse
 from auth_server.protocol.authorization_response import grant

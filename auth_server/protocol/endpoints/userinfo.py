@@ -1,7 +1,7 @@
 """UserInfo (OpenID Connect Core §5.3): what a person has let a client know of them."""
 
 from auth_server.domain import scopes
-from auth_server.domain.clients import MAC_ALGS
+from auth_server.domain.client_rules import MAC_ALGS
 from auth_server.domain.tokens import Living
 from auth_server.errors import NotAuthenticated
 from auth_server.protocol import bearer, examples

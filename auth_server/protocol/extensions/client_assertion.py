@@ -12,7 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey
 
 from auth_server.domain import credentials
-from auth_server.domain.clients import ASSERTION_ALGORITHMS
+from auth_server.domain.client_rules import ASSERTION_ALGORITHMS
 from auth_server.protocol.errors import InvalidClient
 from auth_server.protocol.feature import Caller, ClientAuth, Feature
 from auth_server.protocol.messages import Request

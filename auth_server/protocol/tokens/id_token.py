@@ -12,7 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, OctKey
 
 from auth_server.domain import credentials
-from auth_server.domain.clients import MAC_ALGS
+from auth_server.domain.client_rules import MAC_ALGS
 from auth_server.domain.keys import base64url
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Feature
