@@ -16,6 +16,7 @@ from auth_server.store.records import (
     Clients,
     Consents,
     Leases,
+    Outbox,
     Passcodes,
     Records,
     RefreshFamilies,
@@ -60,6 +61,7 @@ class CachedRecords:
         self.tokens: StoredTokens = records.tokens
         self.consents: Consents = records.consents
         self.refresh_families: RefreshFamilies = records.refresh_families
+        self.outbox: Outbox = records.outbox
         self.audit: Audit = records.audit
         self.leases: Leases = records.leases
 

@@ -133,6 +133,19 @@ class RefreshFamily:
     number: int = 0  # of the token that counts now
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Something that a client must be told, and how far that has come."""
+
+    client_id: str
+    data: bytes  # the domain's message
+    created_at: int
+    due_at: int  # when it is tried next; whoever tries moves it, so that nobody else does
+    ends_at: int  # when it is given up
+    tries: int = 0
+    number: int = 0  # given by the store
+
+
 KeyStatus = Literal["next", "active", "retiring", "retired"]
 
 
@@ -279,6 +292,27 @@ class RefreshFamilies(Protocol):
     def purge(self, now: int, limit: int) -> int: ...
 
 
+class Outbox(Protocol):
+    """What clients must still be told."""
+
+    def add(self, deliveries: Sequence[Delivery]) -> None: ...
+
+    def waiting(self, now: int, limit: int, *, without: Collection[str] = ()) -> Sequence[str]:
+        """Return clients for which something is due, but those in *without*; the longest waiting first."""
+
+    def claim(self, client_id: str, now: int, until: int) -> Delivery | None:
+        """Count one more try of what is due for a client for longest, and make it due again at *until*.
+
+        Returns:
+            What nobody else gets until then; None if nothing is due.
+        """
+
+    def put_off(self, delivery: Delivery, due_at: int) -> bool:
+        """Make a claimed one due at another time, unless somebody has claimed it since."""
+
+    def remove(self, delivery: Delivery) -> bool: ...
+
+
 class SigningKeys(Protocol):
     def all(self) -> Sequence[StoredKey]: ...
 
@@ -316,6 +350,8 @@ class Records(Protocol):
     def consents(self) -> Consents: ...
     @property
     def refresh_families(self) -> RefreshFamilies: ...
+    @property
+    def outbox(self) -> Outbox: ...
     @property
     def keys(self) -> SigningKeys: ...
     @property

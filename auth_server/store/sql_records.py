@@ -24,6 +24,7 @@ from auth_server.store import tables
 from auth_server.store.engine import lock, move_generation, reading, writing
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
 from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
+from auth_server.store.sql_outbox import SqlOutbox
 from auth_server.store.sql_passcodes import SqlPasscodes
 from auth_server.store.sql_tokens import SqlStoredTokens
 from auth_server.store.sqlite_shortcuts import SqliteShortcuts
@@ -48,6 +49,7 @@ class SqlRecords:
         self.tokens = SqlStoredTokens(engine, self._shortcuts)
         self.consents = SqlConsents(engine)
         self.refresh_families = SqlRefreshFamilies(engine)
+        self.outbox = SqlOutbox(engine)
         self.keys = SqlSigningKeys(engine)
         self.audit = SqlAudit(engine, self._shortcuts)
         self.leases = SqlLeases(engine)

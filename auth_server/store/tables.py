@@ -138,6 +138,20 @@ stored_tokens = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# What clients must still be told. No foreign key: for a client that is gone it is dropped when its turn comes.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("client_id", String(255), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False, index=True),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+)
+Index("ix_outbox_client_id", outbox.c.client_id, outbox.c.due_at)
+
 signing_keys = Table(
     "signing_keys",
     metadata,

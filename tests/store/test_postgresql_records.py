@@ -11,6 +11,7 @@ from auth_server.store.schema import RECORDS
 from tests.servers.postgresql import PostgreSQL
 from tests.store.conformance.contention import TestRecordsContention  # noqa: F401
 from tests.store.conformance.grants import TestGrants, pair  # noqa: F401
+from tests.store.conformance.outbox import TestOutbox  # noqa: F401
 from tests.store.conformance.passcodes import TestPasscodes, jane  # noqa: F401
 from tests.store.conformance.records import *  # noqa: F403
 from tests.store.opening import migrated, sql_records

@@ -9,6 +9,7 @@ import pytest
 from auth_server.store.records import Records
 from tests.store.conformance.contention import TestRecordsContention  # noqa: F401
 from tests.store.conformance.grants import TestGrants, pair  # noqa: F401
+from tests.store.conformance.outbox import TestOutbox  # noqa: F401
 from tests.store.conformance.passcodes import TestPasscodes, jane  # noqa: F401
 from tests.store.conformance.records import *  # noqa: F403
 from tests.store.opening import sql_records
