@@ -24,7 +24,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 SECONDS = 5.0  # for everything: name, connection, TLS, answer
 SIZE = 262144  # bytes of an answer
-AT_ONCE = 8  # names that are looked up at the same time
+NAMES_AT_ONCE = 8  # names that are looked up at the same time
+AT_ONCE = 2  # documents that are fetched at the same time, while whoever needs them waits
+PATIENCE = 0.25  # seconds to wait until others have theirs
+_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given to anyone (RFC 4291 §2.4)
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # IPv4 behind NAT64 (RFC 6052)
 
 
@@ -47,10 +50,12 @@ class Outbound:
 
     Args:
         allowed: private networks that may be reached all the same, by http too; usually none.
+        at_once: documents that may be fetched at the same time: a host that is slow must not take every thread (S-086).
     """
 
-    def __init__(self, allowed: Sequence[Network] = ()) -> None:
+    def __init__(self, allowed: Sequence[Network] = (), at_once: int = AT_ONCE) -> None:
         self._allowed = tuple(allowed)
+        self._free = threading.BoundedSemaphore(at_once)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -58,7 +63,7 @@ class Outbound:
 
     @cached_property
     def _names(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="names")
+        return ThreadPoolExecutor(NAMES_AT_ONCE, thread_name_prefix="names")
 
     def get(self, url: str, limit: int = SIZE) -> Fetched:
         """Fetch a document.
@@ -69,7 +74,12 @@ class Outbound:
         Raises:
             Unreachable: it is not to be had, or not to be asked for.
         """
-        return self._ask("GET", url, None, {"Accept": "application/json, application/jwt, */*;q=0.1"}, limit)
+        if not self._free.acquire(timeout=PATIENCE):
+            raise Unreachable("too much is fetched at the same time")
+        try:
+            return self._ask("GET", url, None, {"Accept": "application/json, application/jwt, */*;q=0.1"}, limit)
+        finally:
+            self._free.release()
 
     def post(self, url: str, body: bytes, content_type: str) -> Fetched:
         """Send something.
@@ -147,7 +157,7 @@ def is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-        if address.teredo is not None:
+        if address.teredo is not None or address not in _UNICAST:
             return False
     return address.is_global and not address.is_multicast
 
@@ -191,6 +201,8 @@ def _read(connection: _Pinned, answer: http.client.HTTPResponse, limit: int, end
         if connection.sock is not None:
             connection.sock.settimeout(left)
         part = answer.read1(min(65536, limit + 1 - len(content)))
+        if not part and (time.monotonic() >= ends or answer.length):  # cut, by us or by them
+            raise Unreachable("the answer breaks off")
         if not part:
             return content
         content += part

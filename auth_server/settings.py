@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = Field(
         default_factory=list, description="networks whose Forwarded and X-Forwarded-* headers count"
     )
+    outbound_allow: Networks = Field(
+        default_factory=list,
+        description="private networks that clients' URLs may lead to, by http too; else only public hosts, by https",
+    )
 
     session_ttl: Seconds = Field(1209600, description="a session's life")
     session_idle: Seconds = Field(604800, description="a session's life without use; at least 120")
@@ -170,6 +174,11 @@ class Settings(BaseSettings):
     def proxies(self) -> tuple[Network, ...]:
         """The networks of trusted proxies."""
         return tuple(ipaddress.ip_network(part, strict=False) for part in self.trusted_proxies)
+
+    @cached_property
+    def outbound_networks(self) -> tuple[Network, ...]:
+        """The private networks that what clients register may be fetched from."""
+        return tuple(ipaddress.ip_network(part, strict=False) for part in self.outbound_allow)
 
     @cached_property
     def logs_json(self) -> bool:

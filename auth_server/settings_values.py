@@ -97,9 +97,9 @@ def _networks(value: list[str]) -> list[str]:
         try:
             ipaddress.ip_network(part, strict=False)
         except ValueError:
-            raise ValueError(f"{part!r} is no network; write it like 10.0.0.0/8, or 10.0.0.5 for one proxy") from None
+            raise ValueError(f"{part!r} is no network; write it like 10.0.0.0/8, or 10.0.0.5 for one host") from None
     for whole in _everything([ipaddress.ip_network(part, strict=False) for part in value]):  # S-158
-        raise ValueError(f"{' '.join(value)} trusts every address of {whole}; name the proxies' own networks")
+        raise ValueError(f"{' '.join(value)} trusts every address of {whole}; name only the networks that are meant")
     return value
 
 

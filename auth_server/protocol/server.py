@@ -21,6 +21,7 @@ from auth_server.domain.tokens import Tokens
 from auth_server.domain.users import Users
 from auth_server.logs import AccessLog
 from auth_server.metrics import Metrics
+from auth_server.outbound import Outbound
 from auth_server.settings import Settings
 from auth_server.store.records import Records
 from auth_server.store.state import State
@@ -50,6 +51,7 @@ class Server:
     browsers: Browsers
     consents: Consents
     refresh_tokens: RefreshTokens
+    outbound: Outbound
     sealing: Sealing
     pairwise_key: bytes
     throttles: Throttles

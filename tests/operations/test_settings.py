@@ -51,6 +51,8 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("TRUSTED_PROXIES", "10.0.0.0/8 ::/1 8000::/1", "trusts every address"),
         ("TRUSTED_PROXIES", "proxy.example", "'proxy.example' is no network"),
         ("TRUSTED_PROXIES", "10.0.0.1 10.0.0.0/33", "'10.0.0.0/33' is no network"),
+        ("OUTBOUND_ALLOW", "app.example", "'app.example' is no network"),
+        ("OUTBOUND_ALLOW", "0.0.0.0/0", "every address"),
         ("ISSUER", "http://auth.example.org", "must be https"),
         ("ISSUER", "https://auth.example.org/", "no trailing slash"),
         ("ISSUER", "https://auth.example.org?x=1", "query"),
