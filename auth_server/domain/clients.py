@@ -255,7 +255,7 @@ def origin(uri: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-_HIDDEN = ("secrets", "token_version", "created_at", "updated_at", "metadata")
+_HIDDEN = ("secrets", "token_version", "created_at", "updated_at", "metadata", "registration_token", "unused_until")
 _SHOWN = tuple(f.name for f in fields(Client) if f.name not in _HIDDEN)
 
 

@@ -15,6 +15,7 @@ from auth_server.store.records import (
     Client,
     Clients,
     Consents,
+    InitialTokens,
     Leases,
     Outbox,
     Passcodes,
@@ -57,6 +58,7 @@ class CachedRecords:
         self.users: Users = _CachedUsers(records.users, self.fresh)
         self.clients: Clients = _CachedClients(records.clients, self.fresh)
         self.keys: SigningKeys = _CachedKeys(records.keys, self.fresh)
+        self.initial_tokens: InitialTokens = records.initial_tokens
         self.passcodes: Passcodes = records.passcodes
         self.tokens: StoredTokens = records.tokens
         self.consents: Consents = records.consents
@@ -127,6 +129,7 @@ class _CachedClients:
         self._clients, self._fresh = clients, fresh
         self.add, self.change, self.remove = clients.add, clients.change, clients.remove
         self.page, self.public = clients.page, clients.public
+        self.unused, self.reap = clients.unused, clients.reap
 
     def get(self, client_id: str) -> Client | None:
         copies = self._fresh().clients

@@ -93,6 +93,17 @@ class Client:
     first_party: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)  # all other RFC 7591 members
     token_version: int = 1  # goes up when all its tokens are to die
+    registration_token: str = ""  # SHA-256 in hex digits, of one that has registered itself (RFC 7592)
+    unused_until: int | None = None  # then it is removed, if nobody has allowed it anything
+
+
+@dataclass(frozen=True, slots=True)
+class InitialToken:
+    """What lets somebody register clients (RFC 7591 §3)."""
+
+    key: bytes  # SHA-256 of the token, 32 bytes
+    uses: int  # that are left
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +264,23 @@ class Clients(Protocol):
     def public(self) -> Sequence[Client]:
         """Return the enabled clients that do not authenticate."""
 
+    def unused(self, now: int, limit: int) -> Sequence[str]:
+        """Return clients whose `unused_until` has come, used or not, the oldest first."""
+
+    def reap(self, client_ids: Collection[str], again_at: int) -> Sequence[str]:
+        """Remove those that nobody has allowed anything; the others are looked at again at *again_at*.
+
+        Returns:
+            Which are gone.
+        """
+
+
+class InitialTokens(Protocol):
+    def get(self, key: bytes) -> InitialToken | None: ...
+    def add(self, token: InitialToken) -> None: ...
+    def use(self, key: bytes, now: int) -> bool: ...  # take one use if there is one, by one statement
+    def purge(self, now: int, limit: int) -> int: ...
+
 
 class StoredTokens(Protocol):
     def get(self, key: bytes) -> StoredToken | None: ...
@@ -344,6 +372,8 @@ class Records(Protocol):
     def passcodes(self) -> Passcodes: ...
     @property
     def clients(self) -> Clients: ...
+    @property
+    def initial_tokens(self) -> InitialTokens: ...
     @property
     def tokens(self) -> StoredTokens: ...
     @property

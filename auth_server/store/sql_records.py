@@ -20,12 +20,13 @@ from sqlalchemy import (
 )
 
 from auth_server.errors import Conflict, LastOne, NotFound
-from auth_server.store import tables
+from auth_server.store import sql_registrations, tables
 from auth_server.store.engine import lock, move_generation, reading, writing
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
 from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
 from auth_server.store.sql_outbox import SqlOutbox
 from auth_server.store.sql_passcodes import SqlPasscodes
+from auth_server.store.sql_registrations import SqlInitialTokens
 from auth_server.store.sql_tokens import SqlStoredTokens
 from auth_server.store.sqlite_shortcuts import SqliteShortcuts
 from auth_server.store.state import BATCH, Page
@@ -46,6 +47,7 @@ class SqlRecords:
         self.users = SqlUsers(engine, self._shortcuts)
         self.passcodes = SqlPasscodes(engine)
         self.clients = SqlClients(engine)
+        self.initial_tokens = SqlInitialTokens(engine)
         self.tokens = SqlStoredTokens(engine, self._shortcuts)
         self.consents = SqlConsents(engine)
         self.refresh_families = SqlRefreshFamilies(engine)
@@ -283,6 +285,12 @@ class SqlClients(_Repository):
         query = select(self.table).where(c.enabled, c.token_endpoint_auth_method == "none")
         with reading(self._engine) as connection:
             return [_client(row) for row in connection.execute(query).mappings()]
+
+    def unused(self, now: int, limit: int) -> Sequence[str]:
+        return sql_registrations.unused(self._engine, now, limit)
+
+    def reap(self, client_ids: Collection[str], again_at: int) -> Sequence[str]:
+        return sql_registrations.reap(self._engine, client_ids, again_at)
 
 
 class SqlSigningKeys:

@@ -94,8 +94,18 @@ clients = Table(
     Column("first_party", Boolean, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("token_version", Integer, nullable=False, server_default="1"),
+    Column("registration_token", String(64), nullable=False, server_default=""),
+    Column("unused_until", BigInteger, index=True),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+)
+
+initial_tokens = Table(
+    "initial_tokens",
+    metadata,
+    Column("key", LargeBinary(32), primary_key=True),
+    Column("uses", Integer, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
 # What a person allowed a client; asked again only for more.

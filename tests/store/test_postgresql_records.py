@@ -14,6 +14,7 @@ from tests.store.conformance.grants import TestGrants, pair  # noqa: F401
 from tests.store.conformance.outbox import TestOutbox  # noqa: F401
 from tests.store.conformance.passcodes import TestPasscodes, jane  # noqa: F401
 from tests.store.conformance.records import *  # noqa: F403
+from tests.store.conformance.registrations import TestRegistrations  # noqa: F401
 from tests.store.opening import migrated, sql_records
 
 _numbers = count()
