@@ -16,10 +16,12 @@ from auth_server.domain.clients import Clients
 from auth_server.domain.consents import Consents
 from auth_server.domain.keys import Keyring, Policy
 from auth_server.domain.login import Login
+from auth_server.domain.outbox import Outbox
 from auth_server.domain.passwords import Passwords
 from auth_server.domain.refresh_tokens import RefreshTokens
 from auth_server.domain.sealing import Sealing, read_key
 from auth_server.domain.second_factor import SecondFactor
+from auth_server.domain.sign_outs import SignOuts
 from auth_server.domain.throttles import Throttles
 from auth_server.domain.token_lists import TokenLists
 from auth_server.domain.tokens import Tokens
@@ -147,15 +149,6 @@ def assemble(
     methods = [method for feature in features for method in feature.client_auth]
     tokens = Tokens(records, state, keyring, audit, clock, random)
     passwords = passwords or Passwords(threads=settings.threads, processes=settings.workers)
-    users = Users(records, tokens, passwords, audit, clock, random, _own_names(settings.issuer_url))
-    throttles = Throttles(
-        state,
-        audit,
-        clock,
-        Rate(settings.login_burst, settings.login_refill),
-        Rate(settings.auth_burst, settings.auth_refill),
-    )
-    second_factor = SecondFactor(records, tokens, sealing, passwords, throttles, audit, clock, random)
     refresh_tokens = RefreshTokens(
         records,
         state,
@@ -165,6 +158,18 @@ def assemble(
         settings.refresh_token_idle,
         settings.refresh_token_grace,
     )
+    outbound = Outbound(settings.outbound_networks)
+    outbox = Outbox(records, audit, clock)
+    sign_outs = SignOuts(records, state, tokens, refresh_tokens, outbox, clock)
+    users = Users(records, tokens, passwords, sign_outs, audit, clock, random, _own_names(settings.issuer_url))
+    throttles = Throttles(
+        state,
+        audit,
+        clock,
+        Rate(settings.login_burst, settings.login_refill),
+        Rate(settings.auth_burst, settings.auth_refill),
+    )
+    second_factor = SecondFactor(records, tokens, sealing, passwords, throttles, sign_outs, audit, clock, random)
     auth_methods = tuple(method.method for method in methods)
     registrable = (
         *(grant.grant_type for grant in grants.values() if grant.registrable),
@@ -191,6 +196,7 @@ def assemble(
                 _response_types(features),
                 tuple(settings.signing_algs),
                 {member.name: member for feature in features for member in feature.client_metadata},
+                outbound,
             ),
             audit,
             clock,
@@ -199,10 +205,12 @@ def assemble(
         passwords=passwords,
         login=Login(records, users, tokens, passwords, second_factor, throttles, audit, metrics, clock),
         second_factor=second_factor,
-        browsers=Browsers(records, state, clock, random, settings.session_ttl, settings.session_idle),
+        sign_outs=sign_outs,
+        outbox=outbox,
+        browsers=Browsers(records, state, sign_outs, clock, random, settings.session_ttl, settings.session_idle),
         consents=Consents(records, tokens, refresh_tokens, audit, clock),
         refresh_tokens=refresh_tokens,
-        outbound=Outbound(settings.outbound_networks),
+        outbound=outbound,
         sealing=sealing,
         pairwise_key=sealing.derive("pairwise subjects"),
         throttles=throttles,

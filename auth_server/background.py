@@ -1,4 +1,4 @@
-"""Periodic work, in a thread of each process: sync the state to disk, advance the keys, purge what has expired.
+"""Periodic work, in a thread of each process: sync the state to disk, advance the keys, purge, tell clients of logouts.
 
 Each piece is safe to run anywhere at any time; what should run once among all replicas holds a lease in the store.
 """
@@ -8,11 +8,13 @@ import os
 import threading
 
 from auth_server.errors import AuthServerError
+from auth_server.protocol.extensions import backchannel_logout
 from auth_server.protocol.server import Server
 
 SYNC = 0.05  # seconds: often, so that little is written at once and nobody waits for it (at most 1: CONTRACT section 5)
 PURGE_EVERY = 60  # seconds
 PURGE_BATCH = 2000  # rows, so that no lock is held for long
+COURIERS = 16  # clients of this process that are called at the same time
 log = logging.getLogger("auth_server.background")
 
 
@@ -25,6 +27,7 @@ class Background:
         self._holder = server.random(8).hex()
         self._pid = 0
         self._purge_at = self._advanced_at = 0
+        self._called: set[str] = set()
 
     def start(self) -> None:
         """Start the thread in this process."""
@@ -49,6 +52,7 @@ class Background:
             return
         self._advanced_at = now
         server.keyring.advance()
+        self._send_couriers()
         if now >= self._purge_at:  # asking for the lease is a write, so not every second
             self._purge_at = now + PURGE_EVERY
             if server.records.leases.take("purge", self._holder, now, PURGE_EVERY - 1):
@@ -61,8 +65,32 @@ class Background:
         while server.records.tokens.purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
             pass
 
+    def _send_couriers(self) -> None:
+        """Send somebody to each client that must be told something: a slow one delays no other (S-096)."""
+        free = COURIERS - len(self._called)
+        if free <= 0:
+            return
+        for client_id in self._server.outbox.waiting(free, without=tuple(self._called)):
+            self._called.add(client_id)
+            threading.Thread(target=self._call, args=(client_id,), name="courier", daemon=True).start()
+
+    def _call(self, client_id: str) -> None:
+        """Tell a client all that is due, until it does not take something."""
+        outbox = self._server.outbox
+        try:
+            while (delivery := outbox.claim(client_id)) is not None:
+                if not backchannel_logout.deliver(delivery, self._server):
+                    return
+        except AuthServerError as error:
+            log.warning("telling a client has to wait: %s", error)
+        except Exception:  # a bug; what was claimed is due again when its time is over
+            log.exception("telling a client failed")
+        finally:
+            self._called.discard(client_id)
+
     def _restart(self) -> None:
         self._holder = self._server.random(8).hex()
+        self._called = set()
         self._stop = threading.Event()
         self.start()
 

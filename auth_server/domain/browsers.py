@@ -4,7 +4,7 @@ A browser that nobody has signed in on has a cookie too, for the forms' protecti
 store. The cookie is a new one after each sign-in (S-056).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import orjson
@@ -12,6 +12,7 @@ import orjson
 from auth_server.clock import Clock, Random
 from auth_server.domain import credentials
 from auth_server.domain.keys import base64url
+from auth_server.domain.sign_outs import SignOuts, Told
 from auth_server.store.records import Records, User
 from auth_server.store.state import Entry, Index, Kind, State
 
@@ -38,6 +39,10 @@ class SignIn:
     user_version: int
     clients: tuple[str, ...] = ()
 
+    def told(self) -> tuple[Told, ...]:
+        """Return who was told of it."""
+        return tuple(Told(self.uid, self.sid, client_id) for client_id in self.clients)
+
 
 @dataclass(frozen=True, slots=True)
 class Browser:
@@ -61,8 +66,18 @@ class Browsers:
         idle: seconds that it does so without use.
     """
 
-    def __init__(self, records: Records, state: State, clock: Clock, random: Random, ttl: int, idle: int) -> None:
-        self._records, self._state, self._clock, self._random = records, state, clock, random
+    def __init__(
+        self,
+        records: Records,
+        state: State,
+        sign_outs: SignOuts,
+        clock: Clock,
+        random: Random,
+        ttl: int,
+        idle: int,
+    ) -> None:
+        self._records, self._state, self._sign_outs = records, state, sign_outs
+        self._clock, self._random = clock, random
         self._ttl, self._idle = ttl, idle
 
     def new_cookie(self) -> str:
@@ -113,15 +128,31 @@ class Browsers:
             clients=again.clients if again else (),
         )
         rest = [other for other in others if other.uid != user.uid]
-        return self._renewed(before, (one, *rest[: MOST - 1]), now)
+        for told in one.told():  # it lives anew
+            self._sign_outs.remember(told, now + self._ttl)
+        for dropped in rest[MOST - 1 :]:
+            self._sign_outs.announce(dropped.told())
+        renewed = self._renewed(before, (one, *rest[: MOST - 1]), now)
+        for dropped in rest[MOST - 1 :]:
+            self._sign_outs.end(dropped.uid, dropped.told(), (dropped.sid,))
+        return renewed
 
-    def tell(self, browser: Browser, sign_in: SignIn, client_id: str) -> None:
-        """Remember that a client is told of a sign-in; written once for each client."""
+    def tell(self, browser: Browser, sign_in: SignIn, client_id: str) -> bool:
+        """Remember that a client is told of a sign-in; written once for each client.
+
+        Returns:
+            False if that has ended meanwhile: then nobody must be told of it.
+        """
         if client_id in sign_in.clients:
-            return
-        told = replace(sign_in, clients=(*sign_in.clients, client_id))
-        changed = replace(browser, sign_ins=tuple(told if one == sign_in else one for one in browser.sign_ins))
-        self._state.put(Kind.BROWSER, self._entry(changed), self._clock())
+            return True
+        self._sign_outs.remember(Told(sign_in.uid, sign_in.sid, client_id), sign_in.auth_time + self._ttl)
+
+        def add(one: SignIn) -> SignIn:
+            same = one.sid == sign_in.sid and client_id not in one.clients
+            return replace(one, clients=(*one.clients, client_id)) if same else one
+
+        changed = self._edit(browser.key, lambda current: tuple(add(one) for one in current.sign_ins))
+        return changed is not None and any(one.sid == sign_in.sid for one in changed.sign_ins)
 
     def select(self, cookie: str, uid: str) -> tuple[str, Browser] | None:
         """Put an account first that is signed in here; None if it is not."""
@@ -132,16 +163,27 @@ class Browsers:
         return self._renewed(before, (chosen, *(one for one in before.sign_ins if one != chosen)), self._clock())
 
     def sign_out(self, cookie: str, uid: str | None = None) -> tuple[SignIn, ...]:
-        """End one account's sign-in on this browser, or all of them; return those that have ended."""
+        """End one account's sign-in on this browser, or all of them; return those that have ended.
+
+        Their clients are to be told, durably, before they end: a crash in between tells them too much, never too
+        little. What the sign-ins gave is dead on return.
+        """
+        ended: tuple[SignIn, ...] = ()
+        announced: set[Told] = set()
+
+        def without_them(current: Browser) -> tuple[SignIn, ...]:
+            nonlocal ended
+            ended = tuple(one for one in current.sign_ins if uid in (None, one.uid))
+            told = {told for one in ended for told in one.told()}
+            self._sign_outs.announce(told - announced)
+            announced.update(told)
+            return tuple(one for one in current.sign_ins if one not in ended)
+
         before = self.find(cookie)
-        if before is None:
+        if before is None or self._edit(before.key, without_them) is None:
             return ()
-        ended = tuple(one for one in before.sign_ins if uid in (None, one.uid))
-        rest = tuple(one for one in before.sign_ins if one not in ended)
-        if rest:
-            self._state.put(Kind.BROWSER, self._entry(replace(before, sign_ins=rest)), self._clock())
-        else:
-            self._state.revoke(Index.KEY, before.key.hex())
+        for one in ended:
+            self._sign_outs.end(one.uid, one.told(), (one.sid,))
         return ended
 
     def renew(self, cookie: str, user: User) -> str | None:
@@ -154,6 +196,22 @@ class Browsers:
             return None
         carried = replace(mine, password_version=user.password_version, user_version=user.token_version)
         return self._renewed(before, (carried, *(one for one in before.sign_ins if one.uid != user.uid)), now)[0]
+
+    def _edit(self, key: bytes, function: Callable[[Browser], tuple[SignIn, ...]]) -> Browser | None:
+        """Give a browser other sign-ins, by compare and set: what happens on it at the same time is not undone.
+
+        Returns:
+            The browser as it is now, None if it is gone; without sign-ins it goes.
+        """
+        now = self._clock()
+        while (entry := self._state.get(Kind.BROWSER, key, now)) is not None:
+            current = _unpack(entry)
+            changed = replace(current, sign_ins=function(current))
+            if changed == current or self._state.swap(Kind.BROWSER, entry, self._entry(changed), now):
+                if not changed.sign_ins:
+                    self._state.revoke(Index.KEY, key.hex())
+                return changed
+        return None
 
     def _renewed(self, before: Browser | None, sign_ins: tuple[SignIn, ...], now: int) -> tuple[str, Browser]:
         cookie = self.new_cookie()
@@ -170,7 +228,7 @@ class Browsers:
         return user is not None and user.enabled and versions == (user.password_version, user.token_version)
 
     def _entry(self, browser: Browser) -> Entry:
-        ends_at = max(one.auth_time for one in browser.sign_ins) + self._ttl
+        ends_at = max((one.auth_time for one in browser.sign_ins), default=self._clock()) + self._ttl
         values = {
             "sign_ins": [asdict(one) for one in browser.sign_ins],
             "started_at": browser.started_at,

@@ -22,11 +22,13 @@ class Member:
     Args:
         read: makes of its value what is kept; it may not be None.
         check: whether it goes with the others; raises InvalidInput with the member's name.
+        is_called: whether its value is a URL that this server calls.
     """
 
     name: str
     read: Read
     check: Callable[[Client], None] = lambda client: None
+    is_called: bool = False
 
 
 def text(name: str, value: Any) -> str:

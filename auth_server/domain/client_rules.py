@@ -8,6 +8,7 @@ from auth_server.domain import credentials, plain_json, roles, scopes
 from auth_server.domain.client_metadata import Member
 from auth_server.domain.foreign_keys import check_jwks
 from auth_server.errors import InvalidInput
+from auth_server.outbound import Outbound, Unreachable
 from auth_server.settings import MAX_TOKEN_TTL
 from auth_server.store.records import Client
 
@@ -30,6 +31,7 @@ class Capabilities:
 
     Args:
         members: of client metadata that features have added, by name.
+        outbound: what tells which URLs may be called.
     """
 
     grant_types: tuple[str, ...]
@@ -37,6 +39,7 @@ class Capabilities:
     response_types: tuple[str, ...] = ()
     signing_algs: tuple[str, ...] = ()
     members: Mapping[str, Member] = field(default_factory=dict)
+    outbound: Outbound | None = None
 
 
 def checked(client: Client, can: Capabilities) -> Client:
@@ -53,11 +56,21 @@ def checked(client: Client, can: Capabilities) -> Client:
     _check_keys(client)
     for member in can.members.values():
         member.check(client)
+        _check_called(member, client, can.outbound)
     for name, asked in (("require-par", client.require_par), ("require-dpop", client.require_dpop)):
         if asked:
             raise InvalidInput(name, "is not offered by this version; leave it out")
     scope = scopes.chosen(client.scope) if client.scope else ""
     return replace(client, scope=scope, token_limit=client.token_limit if client.token_limit > 0 else -1)
+
+
+def _check_called(member: Member, client: Client, outbound: Outbound | None) -> None:
+    uri = client.metadata.get(member.name)
+    if member.is_called and outbound is not None and isinstance(uri, str):
+        try:
+            outbound.check(uri)
+        except Unreachable as error:
+            raise InvalidInput(member.name, str(error)) from None
 
 
 def _check_choices(client: Client, can: Capabilities) -> None:

@@ -12,6 +12,7 @@ import hmac
 import struct
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from auth_server.clock import Clock
@@ -99,6 +100,12 @@ class RefreshTokens:
         for family in families:
             self.end(bytes.fromhex(family.family_id))
         return len(families)
+
+    def end_those(self, uid: str, condition: Callable[[bytes], bool]) -> None:
+        """End those families of a person, for whose record of what was authorized *condition* holds."""
+        for family in self._records.refresh_families.find(uid):
+            if condition(family.data):
+                self.end(bytes.fromhex(family.family_id))
 
     def find(self, value: str) -> Presented | None:
         """Return what a refresh token names; None if it is not one of ours, or its family is over.

@@ -10,6 +10,7 @@ from auth_server.domain import credentials
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.passwords import Passwords
 from auth_server.domain.sealing import Sealing
+from auth_server.domain.sign_outs import SignOuts
 from auth_server.domain.throttles import Throttles
 from auth_server.domain.tokens import Token, Tokens
 from auth_server.errors import Conflict, NotFound, PasscodeInvalid, PasscodeRequired
@@ -58,12 +59,14 @@ class SecondFactor:
         sealing: Sealing,
         passwords: Passwords,
         throttles: Throttles,
+        sign_outs: SignOuts,
         audit: Audit,
         clock: Clock,
         random: Random,
     ) -> None:
         self._records, self._tokens, self._sealing, self._passwords = records, tokens, sealing, passwords
-        self._throttles, self._audit, self._clock, self._random = throttles, audit, clock, random
+        self._throttles, self._sign_outs = throttles, sign_outs
+        self._audit, self._clock, self._random = audit, clock, random
 
     # ---- use
     def check(self, user: User, code: str, address: str) -> User:
@@ -171,6 +174,7 @@ class SecondFactor:
         changed = self._records.passcodes.activate(passcode, now, self._with) if passcode else None
         if passcode is None or changed is None:
             raise Conflict("there is no confirmed key that waits to be activated")
+        self._sign_outs.end_all(user.uid)
         self._tokens.carry_over(session, changed)
         self._audit.change("passcode.activate", by, uid=user.uid)
         return replace(passcode, active=True, activated_at=now, updated_at=now)

@@ -1,6 +1,6 @@
 """A token's life: record, issue, find, list, revoke. Every kind of token, JWTs too, is kept under its SHA-256."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ class Token:
         user_version: the user's `token_version` when whoever asked was looked at, and so not later than a disable.
         client_version: the client's, likewise.
         claims: of the person, which it may be shown for at userinfo beside those of its scope.
+        sid: of the sign-in that it ends with; empty for one that outlives it.
     """
 
     key: bytes
@@ -60,6 +61,7 @@ class Token:
     user_version: int = 1
     client_version: int = 1
     claims: tuple[str, ...] = ()
+    sid: str = ""
     parent: bytes | None = None
     login_address: str = ""
     login_at: int = 0
@@ -322,13 +324,16 @@ class Tokens:
 
     def revoke_of(self, uid: str, client_id: str) -> None:
         """End every token that a client holds for a person."""
-        now, offset = self._clock(), 0
-        mine: list[bytes] = []
-        while found := self._state.find(Kind.ACCESS_TOKEN, Index.SUBJECT, uid, Page(1000, offset), now):
-            mine += [entry.key for entry in found if entry.client_id == client_id]
-            offset += len(found)
-        for key in mine:
-            self._state.revoke(Index.KEY, key.hex())
+        self._revoke_those(uid, lambda entry: entry.client_id == client_id)
+
+    def revoke_of_sign_ins(self, uid: str, sids: Collection[str]) -> None:
+        """End every token that ends with one of these sign-ins of a person."""
+        self._revoke_those(uid, lambda entry: unpack(entry).sid in sids)
+
+    def _revoke_those(self, uid: str, condition: Callable[[Entry], bool]) -> None:
+        for entry in self._state.each(Kind.ACCESS_TOKEN, self._clock(), Index.SUBJECT, uid):
+            if condition(entry):
+                self._state.revoke(Index.KEY, entry.key.hex())
 
     def revoke_client(self, client_id: str) -> None:
         """End every token of a client."""

@@ -10,6 +10,7 @@ from auth_server.clock import Clock, Random, rfc3339
 from auth_server.domain import credentials, plain_json, roles
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.passwords import Passwords, check_new
+from auth_server.domain.sign_outs import SignOuts
 from auth_server.domain.tokens import Tokens
 from auth_server.errors import Conflict, InvalidInput, LastOne, NotFound
 from auth_server.store.records import Records, User
@@ -74,6 +75,7 @@ class Users:
     """Accounts, and every rule about them. What changes one says by whom, for the audit.
 
     Args:
+        sign_outs: what is to be done where somebody's sign-ins end.
         own_names: names of this server, which are no passwords.
     """
 
@@ -82,12 +84,14 @@ class Users:
         records: Records,
         tokens: Tokens,
         passwords: Passwords,
+        sign_outs: SignOuts,
         audit: Audit,
         clock: Clock,
         random: Random,
         own_names: Sequence[str] = (),
     ) -> None:
         self._records, self._tokens, self._passwords, self._audit = records, tokens, passwords, audit
+        self._sign_outs = sign_outs
         self._clock, self._random, self._own_names = clock, random, own_names
 
     def add(
@@ -145,12 +149,14 @@ class Users:
         *,
         keep_admin: bool = True,
         password_version: int | None = None,
+        keep_sid: str = "",
     ) -> User:
         """Change an account. A new password, role or the end of its right to log in ends its sessions at once.
 
         Args:
             keep_admin: whether the last admin who can sign in stays one; a restore must not ask for that (S-138).
             password_version: that of the account when the one who asks was looked at; None for those who need none.
+            keep_sid: of the sign-in on our pages in which it is done, and which goes on.
 
         Raises:
             InvalidInput: a value has not the right form.
@@ -179,6 +185,8 @@ class Users:
 
         with _explained():
             user = self._records.users.change(uid, apply, keep_one=roles.ADMIN if keep_admin else "")
+        if changes.enabled is False or current is None or current.password_version != user.password_version:
+            self._sign_outs.end_all(uid, keep_sid)
         if changes.enabled is False:
             self._tokens.revoke_user(uid)
         changed = [name for name, value in vars(changes).items() if value is not None]
@@ -212,6 +220,7 @@ class Users:
             removed = self._records.users.remove(uid, keep_one=roles.ADMIN if keep_admin else "")
         if user is None or not removed:
             raise NotFound(f"there is no user {uid!r}")
+        self._sign_outs.end_all(uid)
         self._tokens.revoke_user(uid)
         self._audit.change("user.remove", by, uid=uid, name=user.name)
 

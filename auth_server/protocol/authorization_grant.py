@@ -91,12 +91,23 @@ def authorization(allowed: Allowed, client: Client, user: User, grant_type: str,
             members["id_token"] = id_token.issue(
                 allowed.authentication, user, client, server, access_token=access_token
             )
-        if server.refresh_tokens.has_ended(allowed.family):  # the code was sent a second time meanwhile
+        if _has_ended(allowed, server):
             server.refresh_tokens.end(allowed.family)
             raise InvalidGrant("What was allowed counts no more")
         return members
 
     return issued_as(allowed, client, user, grant_type, allowed.scope, beside, server)
+
+
+def _has_ended(allowed: Allowed, server: Server) -> bool:
+    """Whether the code was sent a second time meanwhile, or the person has signed out."""
+    sid = sid_of(allowed)
+    return server.refresh_tokens.has_ended(allowed.family) or (bool(sid) and server.sign_outs.has_ended(sid))
+
+
+def sid_of(allowed: Allowed) -> str:
+    """Return the sign-in that what was allowed ends with; empty where it outlives it (Back-Channel Logout §2.7)."""
+    return "" if scopes.has(allowed.scope, "offline_access") else allowed.authentication.sid
 
 
 def issued_as(
@@ -122,6 +133,7 @@ def issued_as(
         form=client.token_format,
         family=allowed.family,
         password_version=allowed.password_version,
+        sid=sid_of(allowed),
         userinfo_claims=allowed.userinfo_claims,
         beside=beside,
     )

@@ -22,7 +22,7 @@ def grant(asked: AuthorizationRequest, sign_in: SignIn, server: Server) -> Respo
     if CODE in asked.response_type:
         members["code"] = new_code(asked, sign_in, user, server)
     if TOKEN in asked.response_type:
-        members |= implicit.access_token_for(asked, user, members.get("code", ""), server)
+        members |= implicit.access_token_for(asked, sign_in, user, members.get("code", ""), server)
     if ID_TOKEN in asked.response_type:
         members["id_token"] = implicit.id_token_for(asked, sign_in, user, members, server)
     server.metrics.authorized(asked.client.first_party)

@@ -11,7 +11,7 @@ from auth_server.protocol.endpoints import (
     token,
     userinfo,
 )
-from auth_server.protocol.extensions import client_assertion, pkce, response_modes
+from auth_server.protocol.extensions import backchannel_logout, client_assertion, pkce, response_modes
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.grants import (
     authorization_code,
@@ -42,6 +42,7 @@ FEATURES: tuple[Feature, ...] = (
     claims.FEATURE,
     userinfo.FEATURE,
     end_session.FEATURE,
+    backchannel_logout.FEATURE,
     introspection.FEATURE,
     revocation.FEATURE,
     session.FEATURE,

@@ -138,6 +138,7 @@ class Authorization:
     by: Actor = SERVER  # who has it made, for the audit of durable tokens
     family: bytes | None = None  # what else came of the same authorization: 32 bytes
     password_version: int = 0  # of the person when they allowed it; 0 where a new password does not end it
+    sid: str = ""  # of the sign-in that the token ends with; empty for one that outlives it
     userinfo_claims: tuple[str, ...] = ()  # that the person allowed one by one (OIDC Core §5.5)
     beside: Callable[[str], Mapping[str, object]] | None = None  # what the answer holds beside this access token
 

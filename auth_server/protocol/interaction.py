@@ -142,8 +142,13 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
 
 
 def _granted(asked: AuthorizationRequest, browser: Browser, sign_in: SignIn, server: Server) -> Response:
-    """The answer; from now on the client hears of the end of this sign-in."""
-    server.browsers.tell(browser, sign_in, asked.client.client_id)
+    """The answer; from now on the client hears of the end of this sign-in.
+
+    Raises:
+        LoginRequired: that has ended this moment.
+    """
+    if not server.browsers.tell(browser, sign_in, asked.client.client_id):
+        raise LoginRequired("The person has signed out")
     return grant(asked, sign_in, server)
 
 

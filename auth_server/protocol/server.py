@@ -11,10 +11,12 @@ from auth_server.domain.clients import Clients
 from auth_server.domain.consents import Consents
 from auth_server.domain.keys import Keyring
 from auth_server.domain.login import Login
+from auth_server.domain.outbox import Outbox
 from auth_server.domain.passwords import Passwords
 from auth_server.domain.refresh_tokens import RefreshTokens
 from auth_server.domain.sealing import Sealing
 from auth_server.domain.second_factor import SecondFactor
+from auth_server.domain.sign_outs import SignOuts
 from auth_server.domain.throttles import Throttles
 from auth_server.domain.token_lists import TokenLists
 from auth_server.domain.tokens import Tokens
@@ -49,6 +51,8 @@ class Server:
     login: Login
     second_factor: SecondFactor
     browsers: Browsers
+    sign_outs: SignOuts
+    outbox: Outbox
     consents: Consents
     refresh_tokens: RefreshTokens
     outbound: Outbound

@@ -23,7 +23,8 @@ class Kind(IntEnum):
     CODE = 5  # an authorization code
     DEVICE_CODE = 7  # a device that waits for its person
     USER_CODE = 8  # the code by which the person finds it
-    ENDED = 6  # a family whose code was used twice: what still comes of it is dead
+    ENDED = 6  # a family whose code was used twice, or a sign-in: what still comes of it is dead
+    TOLD = 9  # a client that was told of a sign-in
 
 
 class Index(IntEnum):

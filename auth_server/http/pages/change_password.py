@@ -48,10 +48,12 @@ class Person:
     """Who changes their password.
 
     Args:
+        sid: of the sign-in in which they do.
         is_recent: whether they have just signed in, and need not prove it again.
     """
 
     user: User
+    sid: str
     is_recent: bool
     waiting: Interaction | None
 
@@ -91,7 +93,9 @@ def _person(request: Request, server: Server) -> Person | Response:
     """Who is to set a password; or the way to what comes first."""
     if not (request.query.get(PARAMETER) or request.form.get(PARAMETER)):
         found = signed_in(request, server)
-        return Person(found[0], _is_recent(found[1], server), None) if found else sign_in_first(PATH, server)
+        if found is None:
+            return sign_in_first(PATH, server)
+        return Person(found[0], found[1].sid, _is_recent(found[1], server), None)
     waiting = interaction.find(request, server)
     browser = browser_of(request, server)
     _, asked = interaction.asked_by(waiting, server)
@@ -99,7 +103,7 @@ def _person(request: Request, server: Server) -> Person | Response:
     user = server.browsers.user(sign_in) if sign_in is not None else None
     if step is not Step.PASSWORD or sign_in is None or user is None:
         return interaction.resume(waiting, value_of(request, server), server)
-    return Person(user, _is_recent(sign_in, server), waiting)
+    return Person(user, sign_in.sid, _is_recent(sign_in, server), waiting)
 
 
 def _is_recent(sign_in: SignIn, server: Server) -> bool:
@@ -137,7 +141,8 @@ def _save(person: Person, request: Request, server: Server) -> User:
             raise Problem("passcode", 401) from None
     changes, by = Changes(password=new), Actor(user.uid, address=request.address)
     try:
-        return server.users.change(user.uid, changes, by, password_version=user.password_version)
+        version = user.password_version
+        return server.users.change(user.uid, changes, by, password_version=version, keep_sid=person.sid)
     except Conflict:
         raise Problem("meanwhile", 409) from None
 

@@ -132,7 +132,7 @@ def find(user_code: str, address: str, server: Server) -> Device | None:
 
 def allow(device: Device, sign_in: SignIn, user: User, client: Client, server: Server) -> bool:
     """Let a device have what it asked for; tell whether it still waited."""
-    authentication = Authentication(user.uid, sign_in.auth_time, sign_in.amr, sign_in.sid)
+    authentication = Authentication(user.uid, sign_in.auth_time, sign_in.amr)  # it outlives this browser's sign-in
     versions = (user.password_version, user.token_version, client.token_version)
     granted = kept(Allowed(device.scope, authentication, device.key, *versions))
     return _answer(device, replace(device, status="allowed", uid=user.uid, granted=granted), server)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import SignIn
 from auth_server.protocol.authorization_request import ID_TOKEN, RESPONSE_TYPES, AuthorizationRequest, authentication_of
+from auth_server.protocol.errors import LoginRequired
 from auth_server.protocol.feature import Authorization, Feature
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import access_token, id_token
@@ -16,8 +17,14 @@ from auth_server.store.records import User
 GRANT_TYPE = "implicit"
 
 
-def access_token_for(asked: AuthorizationRequest, user: User, code: str, server: Server) -> dict[str, str]:
-    """Return an access token that does not go through the token endpoint (RFC 6749 §4.2.2)."""
+def access_token_for(
+    asked: AuthorizationRequest, sign_in: SignIn, user: User, code: str, server: Server
+) -> dict[str, str]:
+    """Return an access token that does not go through the token endpoint (RFC 6749 §4.2.2).
+
+    Raises:
+        LoginRequired: the person has signed out this moment.
+    """
     client = asked.client
     ttl = client.access_token_ttl or server.settings.access_token_ttl
     allowed = Authorization(
@@ -33,9 +40,13 @@ def access_token_for(asked: AuthorizationRequest, user: User, code: str, server:
         form=client.token_format,
         family=credentials.digest(code) if code else None,
         password_version=user.password_version,
+        sid=sign_in.sid,
         userinfo_claims=tuple(asked.claims.userinfo),
     )
     issued = access_token.issue(allowed, server)
+    if server.sign_outs.has_ended(sign_in.sid):
+        server.tokens.revoke_of_sign_ins(user.uid, (sign_in.sid,))
+        raise LoginRequired("The person has signed out")
     return {
         "access_token": issued.value,
         "token_type": "Bearer",

@@ -52,6 +52,7 @@ def issue(authorization: Authorization, server: Server) -> Issued:
         kid=kid,
         parent=authorization.family,
         claims=authorization.userinfo_claims,
+        sid=authorization.sid,
         password_version=authorization.password_version,
         user_version=user.token_version if user else 1,
         client_version=client.token_version if client else 1,
