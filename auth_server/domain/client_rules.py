@@ -23,6 +23,7 @@ LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")  # as urlsplit names them
 _FORBIDDEN_SCHEMES = frozenset(("javascript", "data", "vbscript", "file", "blob", "about"))
 MAC_ALGS = ("HS256", "HS384", "HS512")
 _SIGNED = ("id_token_signed_response_alg", "userinfo_signed_response_alg")
+_MAY_BE_MACS = (*_SIGNED, "request_object_signing_alg")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Capabilities:
     response_types: tuple[str, ...] = ()
     signing_algs: tuple[str, ...] = ()
     members: Mapping[str, Member] = field(default_factory=dict)
-    outbound: Outbound | None = None
+    outbound: Outbound = field(default_factory=Outbound)
 
 
 def checked(client: Client, can: Capabilities) -> Client:
@@ -53,7 +54,7 @@ def checked(client: Client, can: Capabilities) -> Client:
     _check_choices(client, can)
     _check_values(client)
     _check_openid(client)
-    _check_keys(client)
+    _check_keys(client, can.outbound)
     for member in can.members.values():
         member.check(client)
         _check_called(member, client, can.outbound)
@@ -64,13 +65,18 @@ def checked(client: Client, can: Capabilities) -> Client:
     return replace(client, scope=scope, token_limit=client.token_limit if client.token_limit > 0 else -1)
 
 
-def _check_called(member: Member, client: Client, outbound: Outbound | None) -> None:
+def _check_called(member: Member, client: Client, outbound: Outbound) -> None:
     uri = client.metadata.get(member.name)
-    if member.is_called and outbound is not None and isinstance(uri, str):
-        try:
-            outbound.check(uri)
-        except Unreachable as error:
-            raise InvalidInput(member.name, str(error)) from None
+    if member.is_called and isinstance(uri, str):
+        _check_url(member.name, uri, outbound)
+
+
+def _check_url(name: str, uri: str, outbound: Outbound) -> None:
+    """Refuse what is never fetched or called, for its form; where its host is counts when it is (S-085)."""
+    try:
+        outbound.check(uri)
+    except Unreachable as error:
+        raise InvalidInput(name, str(error)) from None
 
 
 def _check_choices(client: Client, can: Capabilities) -> None:
@@ -90,7 +96,7 @@ def _check_choices(client: Client, can: Capabilities) -> None:
 
 def needs_secret_itself(client: Client) -> bool:
     """Tell whether the server must be able to read the client's secret: it is the key of a MAC."""
-    macs = any(client.metadata.get(name) in MAC_ALGS for name in _SIGNED)
+    macs = any(client.metadata.get(name) in MAC_ALGS for name in _MAY_BE_MACS)
     return client.token_endpoint_auth_method == "client_secret_jwt" or macs
 
 
@@ -118,7 +124,7 @@ def _check_values(client: Client) -> None:
 
 
 def _check_openid(client: Client) -> None:
-    for name in _SIGNED:
+    for name in _MAY_BE_MACS:
         if client.metadata.get(name) in MAC_ALGS and client.token_endpoint_auth_method not in SECRET_METHODS:
             raise InvalidInput(name, "a MAC needs a client with a secret; choose ES256 or RS256")
     flows = [set(text.split()) for text in client.response_types]
@@ -126,26 +132,34 @@ def _check_openid(client: Client) -> None:
         if any(part in flow for flow in flows) and grant not in client.grant_types:  # OIDC Registration §2
             raise InvalidInput("grant-types", f"a response type with {part} needs the grant type {grant}")
     hosts = {urlsplit(uri).hostname for uri in client.redirect_uris}
-    if client.metadata.get("subject_type") == "pairwise" and len(hosts) > 1:  # OIDC Core §8.1
-        raise InvalidInput("subject_type", "pairwise needs redirect URIs on one host")
+    pairwise = client.metadata.get("subject_type") == "pairwise"
+    if pairwise and len(hosts) > 1 and not client.metadata.get("sector_identifier_uri"):  # OIDC Core §8.1
+        raise InvalidInput("subject_type", "pairwise needs redirect URIs on one host, or a sector_identifier_uri")
     if client.metadata.get("application_type") == "native" or not client.redirect_uris:
         return
     if "implicit" in client.grant_types and any(urlsplit(uri).scheme == "http" for uri in client.redirect_uris):
         raise InvalidInput("redirect-uri", "must be https where tokens travel without a code (OIDC Registration §2)")
 
 
-def _check_keys(client: Client) -> None:
+def _check_keys(client: Client, outbound: Outbound) -> None:
     if client.jwks is not None:
         check_jwks(client.jwks)
-    if client.token_endpoint_auth_method == "private_key_jwt" and client.jwks is None:
-        raise InvalidInput("jwks", "private_key_jwt needs the client's public keys; give --jwks FILE")
+    if client.jwks is not None and client.jwks_uri:  # RFC 7591 §2
+        raise InvalidInput("jwks-uri", "and jwks must not both be there; give the keys themselves or their URL")
+    if client.token_endpoint_auth_method == "private_key_jwt" and not has_keys(client):
+        raise InvalidInput("jwks", "private_key_jwt needs the client's public keys; give --jwks FILE or --jwks-uri URI")
+    if client.jwks_uri:
+        _check_url("jwks-uri", client.jwks_uri, outbound)
     alg = client.metadata.get("token_endpoint_auth_signing_alg")
     if alg is not None:
         every = [name for names in ASSERTION_ALGORITHMS.values() for name in names]
         possible = ASSERTION_ALGORITHMS.get(client.token_endpoint_auth_method, every)
         _among("token_endpoint_auth_signing_alg", alg, possible)
-    if client.jwks_uri:
-        raise InvalidInput("jwks-uri", "keys by URL are not offered yet; give the keys themselves with --jwks FILE")
+
+
+def has_keys(client: Client) -> bool:
+    """Tell whether a client has registered public keys, or where they are."""
+    return client.jwks is not None or bool(client.jwks_uri)
 
 
 def grants_for(response_types: Sequence[str], scope: str) -> tuple[str, ...]:

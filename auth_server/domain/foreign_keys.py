@@ -16,6 +16,7 @@ from auth_server.errors import InvalidInput, Refused
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 _CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+_OKP_CURVES = ("Ed25519", "X25519")  # the latter to encrypt with
 _CRYPTOGRAPHY = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _RSA = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
 _ED25519 = ("EdDSA", "Ed25519")
@@ -36,7 +37,7 @@ def check_jwks(jwks: Mapping[str, Any]) -> None:
         kind, curve = str(key.get("kty")), str(key.get("crv"))
         if kind == "RSA":
             _check_rsa_bits("jwks", _rsa_bits(key))
-        elif (kind, curve) != ("OKP", "Ed25519") and not (kind == "EC" and curve in _CURVES):
+        elif not (kind == "OKP" and curve in _OKP_CURVES) and not (kind == "EC" and curve in _CURVES):
             raise Refused("jwks", f"a key of kind {kind:.20}, {curve:.20} is not used; give EC, Ed25519 or RSA")
     kids = [key.get("kid") for key in keys]
     if len(keys) > 1 and (None in kids or len(set(map(str, kids))) < len(kids)):
@@ -45,6 +46,19 @@ def check_jwks(jwks: Mapping[str, Any]) -> None:
         KeySet.import_key_set(json.loads(json.dumps(dict(jwks))))
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise InvalidInput("jwks", f"cannot be read: {error}") from None
+
+
+def understood(jwks: object) -> dict[str, Any]:
+    """Return a key set that was fetched, without keys of kinds that are not used here (RFC 7517 §5)."""
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    return {"keys": [key for key in keys if _is_used(key)] if isinstance(keys, list) else None}
+
+
+def _is_used(key: object) -> bool:
+    """Tell whether `check_jwks` is to judge a key: also one that it will refuse, as a symmetric one."""
+    if not isinstance(key, dict) or key.get("kty") not in ("EC", "OKP"):
+        return not isinstance(key, dict) or key.get("kty") in ("RSA", "oct")
+    return key.get("crv") in (*_CURVES, *_OKP_CURVES)
 
 
 def read_private_key(content: bytes, alg: str | None, algorithms: Sequence[str]) -> tuple[str, bytes]:

@@ -168,8 +168,40 @@ def test_its_public_keys_come_from_a_file(shell: Shell, tmp_path: Path) -> None:
     assert made["jwks"] == jwks(EC)
     assert "client_secret" not in made
     assert shell.run("clients", "add", *flags).code == 2
-    assert shell.run("clients", "add", *flags, "--jwks-uri", "https://app.example/jwks").code == 2
     assert shell.run("clients", "add", *flags, "--jwks", file, "--secret", "0" * 40).code == 2
+
+
+def test_its_public_keys_may_be_elsewhere(shell: Shell, tmp_path: Path) -> None:
+    """By an https URL, in place of those of a file and the other way round; never both."""
+    file, uri = written(tmp_path, jwks(EC)), "https://app.example/jwks"
+    flags = ("--auth-method", "private_key_jwt", "--scope", "metrics")
+    made = shell.json("clients", "add", *flags, "--jwks-uri", uri)
+    assert (made["jwks"], made["jwks_uri"]) == (None, uri)
+    assert shell.run("clients", "add", *flags, "--jwks-uri", uri, "--jwks", file).code == 2
+    changed = shell.json("clients", "mod", made["client_id"], "--jwks", file)
+    assert (changed["jwks"], changed["jwks_uri"]) == (jwks(EC), None)
+    changed = shell.json("clients", "mod", made["client_id"], "--jwks-uri", uri)
+    assert (changed["jwks"], changed["jwks_uri"]) == (None, uri)
+    assert shell.run("clients", "mod", made["client_id"], "--jwks-uri", "").code == 2
+    assert shell.run("clients", "mod", made["client_id"], "--jwks-uri", "", "--auth-method", "none").code == 2
+
+
+@proves("S-083", "S-085")
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://app.example/jwks",
+        "ftp://app.example/",
+        "https://a@app.example/",
+        "https://app.example/#x",
+        "jwks",
+        "a b",
+    ],
+)
+def test_a_jwks_uri_must_be_an_https_url(shell: Shell, uri: str) -> None:
+    done = shell.run("clients", "add", "--scope", "metrics", "--jwks-uri", uri)
+    assert (done.code, done.out) == (2, "")
+    assert "jwks-uri" in done.err
 
 
 @proves("S-125", "S-142")
@@ -179,7 +211,7 @@ def test_its_public_keys_come_from_a_file(shell: Shell, tmp_path: Path) -> None:
         ({"keys": [{"kty": "RSA", "e": "AQAB", "n": "_" * 171}]}, 1, "2048"),
         ({"keys": [{"kty": "RSA", "e": "AQAB", "n": "_" * 1500}]}, 1, "8192"),
         ({"keys": [{"kty": "EC", "crv": "P-192", "x": "AA", "y": "AA"}]}, 1, "P-192"),
-        ({"keys": [{"kty": "OKP", "crv": "X25519", "x": "AA"}]}, 1, "X25519"),
+        ({"keys": [{"kty": "OKP", "crv": "X448", "x": "AA"}]}, 1, "X448"),
         ({"keys": [{"kty": "EC", "crv": []}]}, 1, "[]"),
         ({"keys": [{"kty": {}, "crv": "P-256"}]}, 1, "{}"),
         ({"keys": [{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}]}, 2, "cannot be read"),
@@ -193,7 +225,7 @@ def test_its_public_keys_come_from_a_file(shell: Shell, tmp_path: Path) -> None:
         "rsa-1024",
         "rsa-9000",
         "p-192",
-        "x25519",
+        "x448",
         "odd-curve",
         "odd-kind",
         "no-point",
