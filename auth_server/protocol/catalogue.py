@@ -11,7 +11,13 @@ from auth_server.protocol.endpoints import (
     token,
     userinfo,
 )
-from auth_server.protocol.extensions import backchannel_logout, client_assertion, pkce, response_modes
+from auth_server.protocol.extensions import (
+    backchannel_logout,
+    client_assertion,
+    frontchannel_logout,
+    pkce,
+    response_modes,
+)
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.grants import (
     authorization_code,
@@ -43,6 +49,7 @@ FEATURES: tuple[Feature, ...] = (
     userinfo.FEATURE,
     end_session.FEATURE,
     backchannel_logout.FEATURE,
+    frontchannel_logout.FEATURE,
     introspection.FEATURE,
     revocation.FEATURE,
     session.FEATURE,

@@ -13,6 +13,7 @@ from auth_server.domain.browsers import SignIn
 from auth_server.protocol.authorization_request import parse
 from auth_server.protocol.browser_cookie import browser_of, clear_cookie, value_of
 from auth_server.protocol.errors import Refusal
+from auth_server.protocol.extensions.frontchannel_logout import farewell, keep
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Headers, Request, Response
 from auth_server.protocol.server import Server
@@ -21,6 +22,7 @@ from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import Client
 
 PAGE = "/logout"
+ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,14 @@ class LogoutRequest:
         client: that asks; None if it does not say who it is, or is gone.
         subject: the `sub` that its hint names; empty without one.
         redirect_uri: where to go then, proven to be the client's; empty for a page of ours.
+        languages: for that page, the best first.
     """
 
     client: Client | None
     subject: str
     redirect_uri: str
     state: str
+    languages: str = ""
 
 
 def respond(request: Request, server: Server) -> Response:
@@ -76,7 +80,8 @@ def check(parameters: Mapping[str, str], server: Server) -> LogoutRequest:
     uri = parameters.get("post_logout_redirect_uri", "")
     if uri and (client is None or not client.enabled or uri not in client.post_logout_redirect_uris):
         raise Refusal("The way back to the application is not one that it has registered")
-    return LogoutRequest(client, str(claims["sub"]) if claims else "", uri, parameters.get("state", ""))
+    state, languages = parameters.get("state", ""), parameters.get("ui_locales", "")
+    return LogoutRequest(client, str(claims["sub"]) if claims else "", uri, state, languages)
 
 
 def _meant(asked: LogoutRequest, request: Request, server: Server) -> SignIn | None:
@@ -97,15 +102,29 @@ def sign_out(asked: LogoutRequest, uid: str | None, request: Request, server: Se
     for one in ended:
         server.audit.change("logout", Actor(one.uid, address=request.address), uid=one.uid)
     headers: Headers = () if browser_of(request, server) else (clear_cookie(server),)
-    return _away(asked, server, headers)
+    left = farewell(ended, _onward(asked), asked.client, server)
+    if left is None:
+        return _away(asked, server, headers)
+    return _page(server, headers, **{ENDED: keep(left, server), "ui_locales": asked.languages})
 
 
 def _away(asked: LogoutRequest, server: Server, headers: Headers = ()) -> Response:
     if not asked.redirect_uri:
-        return Response(303, b"", (("Location", server.url(f"{PAGE}?done=1")), *headers))
-    state = urlencode({"state": asked.state}) if asked.state else ""
-    joint = "" if not state else "&" if urlsplit(asked.redirect_uri).query else "?"
-    return Response(303, b"", (("Location", f"{asked.redirect_uri}{joint}{state}"), *headers))
+        return _page(server, headers, done="1", ui_locales=asked.languages)
+    return Response(303, b"", (("Location", _onward(asked)), *headers))
+
+
+def _page(server: Server, headers: Headers, **parameters: str) -> Response:
+    query = urlencode({name: value for name, value in parameters.items() if value})
+    return Response(303, b"", (("Location", f"{server.url(PAGE)}?{query}"), *headers))
+
+
+def _onward(asked: LogoutRequest) -> str:
+    """Where the client wants the browser to go then; empty for nowhere."""
+    if not asked.redirect_uri or not asked.state:
+        return asked.redirect_uri
+    joint = "&" if urlsplit(asked.redirect_uri).query else "?"
+    return f"{asked.redirect_uri}{joint}{urlencode({'state': asked.state})}"
 
 
 _TEXTS = {
