@@ -33,6 +33,8 @@ from auth_server.settings_values import (
     OptionalWhole,
     Password,
     RedisUrl,
+    ScopeClaims,
+    ScopeWords,
     Seconds,
     Switch,
     Whole,
@@ -122,7 +124,24 @@ class Settings(BaseSettings):
     auth_refill: Seconds = Field(10, description="seconds until one more")
     photoprism_grants: Switch = Field(True, description="the token endpoint's `password` and `session` grants")
 
-    registration: Literal["off"] = Field("off", description="dynamic registration; this version has none")
+    registration: Annotated[Literal["off", "token", "open"], Lower] = Field(
+        "off", description="dynamic registration: off, with an initial access token, or open to everybody"
+    )
+    registration_scopes: ScopeWords = Field(
+        default_factory=lambda: ["openid", "profile", "email", "address", "phone", "offline_access"],
+        description="what clients that register themselves may have",
+    )
+    registration_burst: Whole = Field(
+        200, ge=1, le=100000, description="clients that an address may register at once where registration is open"
+    )
+    registration_refill: Seconds = Field(60, description="seconds until one more")
+    registration_unused_ttl: Seconds = Field(
+        2592000, description="the life of a client that was registered openly and that nobody uses"
+    )
+
+    scope_claims: ScopeClaims = Field(
+        default_factory=dict, description="claims that scopes of one's own stand for, such as team=groups,department"
+    )
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
         "info", description="least level that is logged"
@@ -264,6 +283,7 @@ def _good_part(values: Mapping[str, Any]) -> Settings:
 def _together(settings: Settings) -> list[str]:
     """Mistakes that only show when settings are looked at together."""
     found = [*_wrong_issuer(settings), *_wrong_files(settings), *_too_short(settings)]
+    found += _too_open(settings)
     for origin in settings.cors_origins:
         parts = split_url(origin)
         if parts is None or parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
@@ -308,6 +328,12 @@ def _wrong_certificates(settings: Settings) -> Iterator[str]:
             context.load_verify_locations(settings.tls_client_ca)
     except OSError:
         yield f"TLS_CLIENT_CA: {settings.tls_client_ca} holds no certificates in PEM"
+
+
+def _too_open(settings: Settings) -> Iterator[str]:
+    for word in settings.registration_scopes:
+        if settings.registration == "open" and (word.startswith("admin:") or word in ("*", "introspect")):  # S-158
+            yield f"REGISTRATION_SCOPES: {word} would be everybody's with REGISTRATION=open; leave it out"
 
 
 def _too_short(settings: Settings) -> Iterator[str]:

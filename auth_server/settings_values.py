@@ -14,8 +14,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519", "ES384", "ES512", "RS384", "RS512", "PS384", "PS512")
 
+_SCOPE_WORD = re.compile(r"[a-z0-9.@+_#*:-]+", re.ASCII).fullmatch  # as domain/scopes.py writes them
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+OPENID_SCOPES = frozenset(("openid", "profile", "email", "address", "phone", "offline_access"))
+_CLAIM = re.compile(r"[A-Za-z][A-Za-z0-9_:./-]{0,127}").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*").fullmatch
 _SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+"
 _ISSUER = re.compile(
@@ -136,6 +139,34 @@ def _password(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _scope(value: list[str]) -> list[str]:
+    odd = [word for word in value if not _SCOPE_WORD(word)]
+    if odd or not value:
+        raise ValueError(f"must be words of a scope, not {odd[0]!r}" if odd else "must name one word at least")
+    return value
+
+
+def _pairs(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = [part.partition("=") for part in value.split()]
+    if any(not claims for _, _, claims in parts):
+        raise ValueError("must be words with their claims; write team=groups,department")
+    return {word: claims.split(",") for word, _, claims in parts}
+
+
+def _scope_claims(value: dict[str, list[str]]) -> dict[str, list[str]]:
+    for word, claims in value.items():
+        if not _SCOPE_WORD(word) or word in OPENID_SCOPES:
+            raise ValueError(f"{word!r} is no word of a scope, or has claims of its own; name another one")
+        odd = [claim for claim in claims if not _CLAIM(claim)]
+        if odd or not claims:
+            raise ValueError(
+                f"{word} must stand for names of claims, such as groups" + (f", not {odd[0]!r}" if odd else "")
+            )
+    return value
+
+
 def _key(value: SecretStr | None) -> SecretStr | None:
     if value is None:
         return value
@@ -188,6 +219,8 @@ Host = Annotated[str, AfterValidator(_host)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Seconds = Annotated[Whole, Field(ge=1, le=315360000)]
 Words = Annotated[list[str], BeforeValidator(_split)]
+ScopeClaims = Annotated[dict[str, list[str]], BeforeValidator(_pairs), AfterValidator(_scope_claims)]
+ScopeWords = Annotated[Words, AfterValidator(_scope)]
 Networks = Annotated[Words, AfterValidator(_networks)]
 Algorithms = Annotated[Words, AfterValidator(_algorithms)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]

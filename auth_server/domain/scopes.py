@@ -42,6 +42,7 @@ WRITE = frozenset(
 
 # Whole words that must be named: `*`, `read` and `write` reach PhotoPrism's resources only (CONTRACT section 5).
 NAMED = frozenset(["introspect", "openid", "profile", "email", "address", "phone", "offline_access"])
+WHOLE = frozenset(["*", "read", "write"])
 ADMIN = ("admin:users", "admin:clients", "admin:sessions", "admin:keys", "admin:audit")
 
 _KEPT = re.compile(r"[^A-Za-z0-9.@\-+_#*:]", re.ASCII)

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from auth_server.domain import credentials, scopes
@@ -20,8 +21,6 @@ from auth_server.protocol.errors import (
     OAuthError,
     Refusal,
     RegistrationNotSupported,
-    RequestNotSupported,
-    RequestUriNotSupported,
     UnauthorizedClient,
     UnsupportedResponseType,
 )
@@ -71,7 +70,7 @@ class AuthorizationRequest:
     Args:
         scope: what may be granted of what was asked for, in normal form.
         max_age: seconds that the person's sign-in may be old; None for any.
-        hint: the `sub` that an id_token_hint names; empty without one.
+        hint: the `sub` that an id_token_hint or the claims name; empty without one.
         parameters: as they came.
     """
 
@@ -104,8 +103,14 @@ def authentication_of(asked: AuthorizationRequest, sign_in: SignIn) -> Authentic
         amr=sign_in.amr,
         sid=sign_in.sid,
         nonce=asked.nonce,
-        claims=asked.claims.id_token,
+        claims=_with_acr(asked),
     )
+
+
+def _with_acr(asked: AuthorizationRequest) -> Mapping[str, Any]:
+    """The claims of the ID token; `acr_values` ask for one of them (OIDC Core §3.1.2.1)."""
+    wished = {"acr": {"values": list(asked.acr_values)}} if asked.acr_values else {}
+    return {**wished, **asked.claims.id_token}
 
 
 def parse(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, str], set[str]]:
@@ -194,6 +199,7 @@ def check(
         raise InvalidRequest("nonce is missing")
     if ID_TOKEN in response_type and not scopes.has(scope, "openid"):
         raise InvalidRequest("scope must hold openid where an ID token is asked for")
+    claims = read_request(parameters.get("claims", ""))
     return AuthorizationRequest(
         redirect=redirect,
         response_type=response_type,
@@ -202,18 +208,14 @@ def check(
         nonce=nonce,
         challenge=pkce.challenge(parameters, client, server) if CODE in response_type else "",
         max_age=_max_age(parameters.get("max_age", ""), client),
-        hint=subject_of_hint(parameters.get("id_token_hint", ""), client, server),
+        hint=_hint(parameters.get("id_token_hint", ""), claims, client, server),
         acr_values=tuple(parameters.get("acr_values", "").split()),
-        claims=read_request(parameters.get("claims", "")),
+        claims=claims,
         parameters=parameters,
     )
 
 
 def _refuse_unsupported(parameters: Mapping[str, str]) -> None:
-    if "request" in parameters:
-        raise RequestNotSupported("request objects are not offered")
-    if "request_uri" in parameters:
-        raise RequestUriNotSupported("request objects by reference are not offered")
     if "registration" in parameters:
         raise RegistrationNotSupported("self-issued requests are not offered")
 
@@ -246,12 +248,21 @@ def _scope(text: str, client: Client, response_type: frozenset[str]) -> str:
     words = scopes.words(text) or scopes.words(client.scope)
     openid = "openid" in words
     granted = {word for word in words if scopes.narrowed(word, client.scope)}
-    refused = {word for word in words - granted if not openid or word in SCOPES or scopes.is_named(word)}
+    ours = scopes.WHOLE.union(SCOPES)
+    refused = {word for word in words - granted if not openid or word in ours or scopes.is_named(word)}
     if refused or not granted:
         raise InvalidScope("The client may not have this scope")
     if CODE not in response_type or "refresh_token" not in client.grant_types:
         granted.discard("offline_access")
     return scopes.normal(" ".join(granted))
+
+
+def _hint(token: str, claims: ClaimsRequest, client: Client, server: Server) -> str:
+    """The `sub` of the person who is meant."""
+    hint = subject_of_hint(token, client, server)
+    if hint and claims.subject not in ("", hint):
+        raise InvalidRequest("id_token_hint and claims name two persons")
+    return hint or claims.subject
 
 
 def _prompt(text: str) -> frozenset[str]:

@@ -100,12 +100,26 @@ class InteractionRequired(OAuthError):
     code = "interaction_required"
 
 
+class UnmetAuthenticationRequirements(OAuthError):
+    """The person cannot sign in as the client demands (OIDC Core §5.5.1.1; OpenID's error code of that name)."""
+
+    code = "unmet_authentication_requirements"
+
+
 class RequestNotSupported(OAuthError):
     code = "request_not_supported"
 
 
-class RequestUriNotSupported(OAuthError):
-    code = "request_uri_not_supported"
+class InvalidRequestObject(OAuthError):
+    """A request object that does not count (OIDC Core §3.1.2.6, RFC 9101 §7)."""
+
+    code = "invalid_request_object"
+
+
+class InvalidRequestUri(OAuthError):
+    """A request_uri that leads to no request object, or may not be asked."""
+
+    code = "invalid_request_uri"
 
 
 class RegistrationNotSupported(OAuthError):
@@ -124,6 +138,26 @@ class InsufficientScope(OAuthError):
 
     code = "insufficient_scope"
     status = 403
+
+
+class InvalidRedirectUri(OAuthError):
+    """A redirect URI that cannot be registered (RFC 7591 §3.2.2)."""
+
+    code = "invalid_redirect_uri"
+
+
+class InvalidClientMetadata(OAuthError):
+    """Another member that cannot be registered (RFC 7591 §3.2.2)."""
+
+    code = "invalid_client_metadata"
+
+
+class InvalidSoftwareStatement(OAuthError):
+    code = "invalid_software_statement"
+
+
+class UnapprovedSoftwareStatement(OAuthError):
+    code = "unapproved_software_statement"
 
 
 class Refusal(OAuthError):

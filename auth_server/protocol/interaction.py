@@ -12,13 +12,13 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from auth_server.domain import credentials, scopes
+from auth_server.domain import credentials, scopes, second_factor
 from auth_server.domain.browsers import Browser, SignIn
 from auth_server.domain.client_rules import LOOPBACK_HOSTS
 from auth_server.protocol import authorization_request
 from auth_server.protocol.authorization_request import AuthorizationRequest, refuse
 from auth_server.protocol.authorization_response import grant
-from auth_server.protocol.browser_cookie import browser_of, set_cookie, value_of
+from auth_server.protocol.browser_cookie import browser_of, browser_state, set_cookie, state_cookie, state_name_of, value_of
 from auth_server.protocol.errors import (
     AccountSelectionRequired,
     ConsentRequired,
@@ -26,9 +26,11 @@ from auth_server.protocol.errors import (
     LoginRequired,
     OAuthError,
     Refusal,
+    UnmetAuthenticationRequirements,
 )
 from auth_server.protocol.messages import Headers, Request, Response
 from auth_server.protocol.server import Server
+from auth_server.protocol.tokens import acr
 from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import User
 from auth_server.store.state import Entry, Index, Kind, Rate
@@ -85,7 +87,10 @@ def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Resp
     browser = browser_of(request, server)
     step, sign_in = next_step(asked, browser, Interaction("", ""), server)
     if step is None and browser is not None and sign_in is not None:
-        return _granted(asked, browser, sign_in, server)
+        answer = _granted(asked, browser, sign_in, server)
+        if request.cookie(state_name_of(server)) != browser_state(browser, server):
+            answer.headers += (state_cookie(browser, server),)
+        return answer
     assert step is not None
     if "none" in asked.prompt:  # OIDC Core §3.1.2.6
         raise _WHERE_NONE_IS_ASKED[step]("The person must do something first")
@@ -149,7 +154,7 @@ def _granted(asked: AuthorizationRequest, browser: Browser, sign_in: SignIn, ser
     """
     if not server.browsers.tell(browser, sign_in, asked.client.client_id):
         raise LoginRequired("The person has signed out")
-    return grant(asked, sign_in, server)
+    return grant(asked, browser, sign_in, server)
 
 
 def asked_by(waiting: Interaction, server: Server) -> tuple[authorization_request.ProvenRedirect, AuthorizationRequest]:
@@ -179,12 +184,13 @@ def next_step(
     sign_in = _account(asked, browser, waiting, server)
     if sign_in is None:
         return Step.LOGIN, None
-    if waiting.signed_in != sign_in.uid and _is_stale(asked, sign_in, server):
-        return Step.LOGIN, None
-    if "select_account" in asked.prompt and waiting.account != sign_in.uid:
-        return Step.SELECT, sign_in
     user = server.browsers.user(sign_in)
     assert user is not None
+    if waiting.signed_in != sign_in.uid and _is_stale(asked, sign_in, user, server):
+        return Step.LOGIN, None
+    _check_person(asked, sign_in, server)
+    if "select_account" in asked.prompt and waiting.account != sign_in.uid:
+        return Step.SELECT, sign_in
     if user.must_change_password:
         return Step.PASSWORD, sign_in
     if needs_consent(asked, user, waiting, server):
@@ -205,9 +211,19 @@ def _account(
     return browser.sign_ins[0]
 
 
-def _is_stale(asked: AuthorizationRequest, sign_in: SignIn, server: Server) -> bool:
-    """Whether the person must prove to be it once more (S-026)."""
+def _check_person(asked: AuthorizationRequest, sign_in: SignIn, server: Server) -> None:
+    """Refuse another person than the one who is meant, and a sign-in that is less sure than it must be."""
+    if asked.hint and subject(sign_in.uid, asked.client, server) != asked.hint:  # OIDC Core §3.1.2.1
+        raise LoginRequired("Another person has signed in")
+    if not acr.satisfies(sign_in.amr, asked.claims.essential_acr):
+        raise UnmetAuthenticationRequirements("The person cannot sign in as acr demands")
+
+
+def _is_stale(asked: AuthorizationRequest, sign_in: SignIn, user: User, server: Server) -> bool:
+    """Whether the person must prove to be it once more (S-026), or can prove it better."""
     if "login" in asked.prompt:
+        return True
+    if second_factor.is_on(user) and not acr.satisfies(sign_in.amr, asked.claims.essential_acr):
         return True
     return asked.max_age is not None and server.clock() - sign_in.auth_time >= max(asked.max_age, 1)
 

@@ -65,7 +65,7 @@ def _default(name: str, info: FieldInfo) -> str:
         value, _, when = DEPENDS[name].partition("#")
         return f"`{value.strip()}` {when.strip()}"
     value = info.get_default(call_default_factory=True)
-    if value in (None, "", []):
+    if value in (None, "", [], {}):
         return "empty"
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 

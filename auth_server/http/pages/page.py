@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -49,7 +50,7 @@ def prepare(app: Flask, server: Server) -> None:
         host=urlsplit(server.issuer).netloc,
         file_url=lambda name: file_url(path, name),
         page_url=lambda page: path + page,
-        scope_text=words.scope_text,
+        scope_text=partial(words.scope_text, own=server.settings.scope_claims),
         claim_text=words.claim_text,
         date_of=lambda moment: format_date(_day(moment), "long"),
     )

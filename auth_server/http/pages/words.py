@@ -1,5 +1,6 @@
 """What scopes and claims mean, in words for people."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +74,19 @@ def in_order(words: frozenset[str]) -> list[str]:
     return sorted(words, key=lambda word: (_ORDER.get(word, last - 0.5), word))
 
 
-def scope_text(word: str) -> Wish:
-    """Return what a word of a scope means; of one that nobody has explained, the word itself."""
+def scope_text(word: str, own: Mapping[str, Sequence[str]]) -> Wish:
+    """Return what a word of a scope means; of one that nobody has explained, the word itself.
+
+    Args:
+        own: scopes that stand for claims by a setting.
+    """
     known = _SCOPES.get(word)
     if known is not None:
         return known
+    if word in own:
+        return Wish(
+            gettext("See what “%(name)s” stands for", name=word), ", ".join(str(claim_text(one)) for one in own[word])
+        )
     name, _, value = word.partition(":")
     if value == "false":
         return Wish(gettext("But nothing with “%(name)s”", name=name))

@@ -9,6 +9,7 @@ import orjson
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.server import Server
+from auth_server.protocol.tokens import acr
 from auth_server.store.records import User
 
 # OIDC Core §5.4.
@@ -35,6 +36,21 @@ class ClaimsRequest:
         """Return the claims of a person that are asked for one by one."""
         return tuple(sorted((self.userinfo.keys() | self.id_token.keys()) & _KNOWN))
 
+    @property
+    def subject(self) -> str:
+        """The `sub` of the only person that will do (OIDC Core §5.5.1); empty if it may be anybody."""
+        for part in (self.id_token, self.userinfo):
+            value = (part.get("sub") or {}).get("value")
+            if isinstance(value, str):
+                return value
+        return ""
+
+    @property
+    def essential_acr(self) -> tuple[str, ...]:
+        """The classes of which the sign-in must have one (OIDC Core §5.5.1.1)."""
+        asked = self.id_token.get("acr") or {}
+        return acr.requested(asked) if asked.get("essential") is True else ()
+
 
 def read_request(text: str) -> ClaimsRequest:
     """Return what a claims parameter asks for.
@@ -60,16 +76,24 @@ def read_request(text: str) -> ClaimsRequest:
 
 
 def released(user: User, scope: str, asked: Mapping[str, Any], server: Server) -> dict[str, Any]:
-    """Return the claims of a person that a scope, and names asked for one by one, let a client see (S-153)."""
+    """Return the claims of a person that a scope, and names asked for one by one, let a client see (S-153).
+
+    One by one there are those of OIDC Core only: what else is known of a person is nobody's guess.
+    """
     granted = scope.split()
-    wanted = {claim for word in granted for claim in claims_of(word, server)} | asked.keys()
+    wanted = {claim for word in granted for claim in claims_of(word, server)} | (asked.keys() & _KNOWN)
     have = _of(user)
     return {name: have[name] for name in sorted(wanted) if name in have}
 
 
 def claims_of(word: str, server: Server) -> tuple[str, ...]:
     """Return the claims that a word of a scope stands for."""
-    return BY_SCOPE.get(word, ())
+    return BY_SCOPE.get(word) or tuple(server.settings.scope_claims.get(word, ()))
+
+
+def _own(server: Server) -> set[str]:
+    """The claims that scopes of one's own stand for."""
+    return {claim for claims in server.settings.scope_claims.values() for claim in claims}
 
 
 def _of(user: User) -> dict[str, Any]:
@@ -89,8 +113,11 @@ FEATURE = Feature(
     name="claims",
     specs=("OpenID Connect Core §5",),
     openid_metadata=lambda server: {
-        "claims_supported": ["sub", "iss", "auth_time", "acr", "amr", *sorted(_KNOWN)],
+        "claims_supported": ["sub", "iss", "auth_time", "acr", "amr", *sorted(_KNOWN | _own(server))],
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": True,
+    },
+    metadata=lambda server: {
+        "scopes_supported": ["openid", *BY_SCOPE, "offline_access", *server.settings.scope_claims]
     },
 )

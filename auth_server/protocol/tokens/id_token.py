@@ -17,12 +17,12 @@ from auth_server.domain.keys import base64url
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.server import Server
+from auth_server.protocol.tokens import acr
 from auth_server.protocol.tokens import claims as person
 from auth_server.protocol.tokens.subject import session_id, subject
 from auth_server.store.records import Client, User
 
 DEFAULT_ALG = "RS256"  # OIDC Registration §2
-ACR_PASSWORD, ACR_SECOND_FACTOR = "1", "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Authentication:
 
     @property
     def acr(self) -> str:
-        return ACR_SECOND_FACTOR if "mfa" in self.amr else ACR_PASSWORD
+        return acr.told(self.amr, acr.requested(self.claims.get("acr") or {}))
 
 
 def issue(
@@ -179,7 +179,7 @@ def _metadata(server: Server) -> dict[str, object]:
     return {
         "subject_types_supported": ["public", "pairwise"],
         "id_token_signing_alg_values_supported": [*server.settings.signing_algs, *MAC_ALGS],
-        "acr_values_supported": [ACR_PASSWORD, ACR_SECOND_FACTOR],
+        "acr_values_supported": list(acr.CLASSES),
     }
 
 
