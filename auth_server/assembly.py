@@ -11,9 +11,11 @@ from sqlalchemy import Engine
 from auth_server.clock import Clock, Random, system_clock, system_random
 from auth_server.domain.audit import Audit
 from auth_server.domain.browsers import Browsers
+from auth_server.domain.client_keys import ClientKeys
 from auth_server.domain.client_rules import Capabilities
 from auth_server.domain.clients import Clients
 from auth_server.domain.consents import Consents
+from auth_server.domain.initial_tokens import InitialTokens
 from auth_server.domain.keys import Keyring, Policy
 from auth_server.domain.login import Login
 from auth_server.domain.outbox import Outbox
@@ -202,6 +204,8 @@ def assemble(
             clock,
             random,
         ),
+        client_keys=ClientKeys(outbound, clock),
+        initial_tokens=InitialTokens(records, audit, clock, random),
         passwords=passwords,
         login=Login(records, users, tokens, passwords, second_factor, throttles, audit, metrics, clock),
         second_factor=second_factor,

@@ -14,6 +14,7 @@ from auth_server.protocol.server import Server
 SYNC = 0.05  # seconds: often, so that little is written at once and nobody waits for it (at most 1: CONTRACT section 5)
 PURGE_EVERY = 60  # seconds
 PURGE_BATCH = 2000  # rows, so that no lock is held for long
+REAP_BATCH = 200  # clients that nobody uses
 COURIERS = 16  # clients of this process that are called at the same time
 log = logging.getLogger("auth_server.background")
 
@@ -62,7 +63,14 @@ class Background:
         server, now = self._server, self._server.clock()
         while server.state.purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
             pass
-        while server.records.tokens.purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
+        for purge in (
+            server.records.tokens.purge,
+            server.records.refresh_families.purge,
+            server.records.initial_tokens.purge,
+        ):
+            while purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
+                pass
+        while server.clients.reap(REAP_BATCH) == REAP_BATCH and not self._stop.is_set():
             pass
 
     def _send_couriers(self) -> None:

@@ -1,7 +1,7 @@
 """The server that the document's examples speak of.
 
 There are jane, an admin, with her tokens and a second factor that waits; maria, whose second factor is in force; a
-client with its token.
+client with its token; and a client that has registered itself.
 """
 
 from base64 import b32decode
@@ -37,6 +37,17 @@ def prepare(server: Server) -> None:
         "grant_types": ("client_credentials", "urn:ietf:params:oauth:grant-type:device_code"),
     }
     server.clients.add(client, examples.CLIENT_SECRET)
+    registered = {
+        "client_id": examples.REGISTERED_ID,
+        "client_name": "Album",
+        "redirect_uris": (examples.REDIRECT_URI,),
+        "response_types": ("code",),
+        "grant_types": ("authorization_code",),
+        "metadata": {"application_type": "web"},
+        "strict_auth_method": True,
+        "registration_token": digest(examples.REGISTRATION_TOKEN).hex(),
+    }
+    server.clients.add(registered)
     jane: dict[str, Any] = {"subject": examples.UID, "created_at": now, "expires_at": now + 1209600}
     for value, details in {
         examples.SESSION_TOKEN: {**jane, "provider": "local", "method": "default", "grant_type": "password"},

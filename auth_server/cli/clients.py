@@ -9,6 +9,7 @@ import click
 from auth_server.cli.context import CLI, FILE, read_file, secret
 from auth_server.cli.output import NOT_ASSIGNED, Columns, Record, authentication
 from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
+from auth_server.clock import rfc3339
 from auth_server.domain.clients import DEFAULT_TTL, described
 from auth_server.errors import InvalidInput
 from auth_server.protocol.server import Server
@@ -46,6 +47,7 @@ COLUMNS: Columns = {
     "Created At": "created_at",
 }
 SECRET = {"client_secret": {"Client ID": "client_id", "Client Secret": "client_secret"}}
+INITIAL_TOKEN: Columns = {"Uses": "uses", "Expires At": "expires_at"}
 LISTS = ("redirect_uris", "post_logout_redirect_uris", "audience", "resource", "response_types")
 
 
@@ -74,7 +76,7 @@ def metadata_options(command: Any) -> Any:
         click.option("--tokens", "-t", "token_limit", type=int, metavar="N", help="Living tokens; -1: any number."),
         click.option("--expires", "-e", "access_token_ttl", type=int, metavar="SECONDS", help="A token's life."),
         click.option("--token-format", type=click.Choice(["opaque", "jwt"]), help="Form of its access tokens."),
-        click.option("--jwks-uri", metavar="URI", help="Where its public keys are."),
+        click.option("--jwks-uri", metavar="URI", help="Where its public keys are: an https URL."),
         click.option("--jwks", "jwks_file", type=FILE, help="File with its public keys."),
         click.option(
             "--auth-method", "token_endpoint_auth_method", type=click.Choice(METHODS), help="How it proves itself."
@@ -221,6 +223,24 @@ def new_secret(server: Server, client_id: str, overlap: int, secret: str | None)
     return _row(server, made.client, made.secret)
 
 
+@clients.command("initial-token")
+@click.option("--uses", type=int, default=1, metavar="N", help="How many clients may be registered with it (1).")
+@click.option("--expires", "-e", type=int, default=3600, metavar="SECONDS", help="Its life (3600).")
+@makes(INITIAL_TOKEN, {"initial_access_token": {"Initial Access Token": "initial_access_token"}})
+def initial_token(server: Server, uses: int, expires: int) -> Record:
+    """Make a token with which somebody registers clients, where REGISTRATION is token or open; shown this once.
+
+    \b
+    Examples:
+      auth-server clients initial-token
+      auth-server clients initial-token --uses 20 --expires 86400
+    """
+    made = server.initial_tokens.new(uses, expires, CLI)
+    if server.settings.registration == "off":
+        click.echo("registration is off: the token counts once REGISTRATION is token or open", err=True)
+    return {"initial_access_token": made.value, "uses": made.uses, "expires_at": rfc3339(made.expires_at)}
+
+
 def _given_secret(value: str | None, generate: bool) -> str | None:
     if value is not None and generate:
         raise click.UsageError("choose one of --secret and --generate-secret")
@@ -243,6 +263,11 @@ def _values(server: Server, flags: dict[str, Any]) -> tuple[dict[str, Any], str 
             values[name] = value
     if jwks_file:
         values["jwks"] = _object(jwks_file, "jwks")
+    by_uri = flags.get("jwks_uri")
+    if by_uri and not jwks_file:  # the one in place of the other
+        values["jwks"] = None
+    elif jwks_file and not by_uri:
+        values["jwks_uri"] = ""
     if grants is not None:
         values["grant_types"] = tuple(grants.replace(",", " ").split())
     return values, from_file

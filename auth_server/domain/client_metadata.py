@@ -22,7 +22,7 @@ class Member:
     Args:
         read: makes of its value what is kept; it may not be None.
         check: whether it goes with the others; raises InvalidInput with the member's name.
-        is_called: whether its value is a URL that this server calls.
+        is_called: whether its value is a URL that this server calls or fetches, or an array of them.
     """
 
     name: str
@@ -52,6 +52,13 @@ def link(name: str, value: Any) -> str:
     if not is_link:
         raise InvalidInput(name, "must be the https URL of a page")
     return parts.geturl()
+
+
+def https_link(name: str, value: Any) -> str:
+    found = link(name, value)
+    if not found.startswith("https:"):
+        raise InvalidInput(name, "must be an https URL")
+    return found
 
 
 def switch(name: str, value: Any) -> bool:
@@ -88,8 +95,7 @@ def json_object(name: str, value: Any) -> dict[str, Any]:
 
 
 # Members that are fields of the record, some under a name of our own.
-_FIELDS: Mapping[str, tuple[str, Read]] = {
-    "client_id": ("client_id", text),
+_STANDARD: Mapping[str, tuple[str, Read]] = {
     "client_name": ("client_name", text),
     "redirect_uris": ("redirect_uris", texts),
     "post_logout_redirect_uris": ("post_logout_redirect_uris", texts),
@@ -101,6 +107,9 @@ _FIELDS: Mapping[str, tuple[str, Read]] = {
     "jwks_uri": ("jwks_uri", text),
     "require_pushed_authorization_requests": ("require_par", switch),
     "dpop_bound_access_tokens": ("require_dpop", switch),
+}
+_FOR_ADMINS: Mapping[str, tuple[str, Read]] = {
+    "client_id": ("client_id", text),
     "role": ("role", text),
     "audience": ("audience", texts),
     "resource": ("resource", texts),
@@ -109,6 +118,7 @@ _FIELDS: Mapping[str, tuple[str, Read]] = {
     "token_limit": ("token_limit", whole),
     "first_party": ("first_party", switch),
 }
+_FIELDS = {**_STANDARD, **_FOR_ADMINS}
 # Members that are kept as they are, and may come in several languages (RFC 7591 §2.2).
 _IN_LANGUAGES: Mapping[str, Read] = {
     "client_name": text,  # without a language it is a field
@@ -125,9 +135,13 @@ _KEPT: Mapping[str, Read] = {
     "token_endpoint_auth_signing_alg": text,
     "application_type": one_of("web", "native"),  # OIDC Registration §2
     "subject_type": one_of("public", "pairwise"),
+    "sector_identifier_uri": text,
     "id_token_signed_response_alg": text,
     "userinfo_signed_response_alg": text,
     "default_max_age": seconds,
+    "default_acr_values": texts,  # every ID token says its acr
+    "require_auth_time": switch,  # every ID token says when
+    "initiate_login_uri": https_link,
     "require_pkce": switch,
 }
 
@@ -160,6 +174,22 @@ def read(members: Mapping[str, Any], declared: Mapping[str, Member]) -> dict[str
     if kept:
         values["metadata"] = kept
     return values
+
+
+def registrable(members: Mapping[str, Any], declared: Mapping[str, Member]) -> dict[str, Any]:
+    """Return the members that a client may set itself; what is unknown, or an admin's to set, is left out."""
+    return {
+        name: value
+        for name, value in members.items()
+        if name in _STANDARD or _reader(name.partition("#")[0], name, declared)
+    }
+
+
+def told(client: Client) -> dict[str, Any]:
+    """Return what a client is registered with, in RFC 7591's words; what an admin has set beside it is left out."""
+    shown = {name: getattr(client, field) for name, (field, _) in _STANDARD.items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in shown.items()}
+    return {**client.metadata, **{name: value for name, value in plain.items() if value not in (None, "", False)}}
 
 
 def _reader(plain: str, name: str, declared: Mapping[str, Member]) -> Read | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 from auth_server.domain import credentials, plain_json, roles, scopes
 from auth_server.domain.client_metadata import Member
@@ -66,9 +66,11 @@ def checked(client: Client, can: Capabilities) -> Client:
 
 
 def _check_called(member: Member, client: Client, outbound: Outbound) -> None:
-    uri = client.metadata.get(member.name)
-    if member.is_called and isinstance(uri, str):
-        _check_url(member.name, uri, outbound)
+    value = client.metadata.get(member.name) if member.is_called else None
+    if isinstance(value, str):
+        _check_url(member.name, value, outbound)
+    for uri in value if isinstance(value, list | tuple) else ():
+        _check_url(member.name, urldefrag(uri).url, outbound)  # OIDC Core §6.2: `request_uris` may have fragments
 
 
 def _check_url(name: str, uri: str, outbound: Outbound) -> None:
@@ -116,8 +118,10 @@ def _check_values(client: Client) -> None:
         raise InvalidInput("expires", f"must be 1 to {MAX_TOKEN_TTL} seconds")
     if not -1 <= client.token_limit <= MAX_TOKENS:
         raise InvalidInput("tokens", f"must be 1 to {MAX_TOKENS}, or -1 for any number")
-    for uri in (*client.redirect_uris, *client.post_logout_redirect_uris):
+    for uri in client.redirect_uris:
         check_redirect_uri(uri)
+    for uri in client.post_logout_redirect_uris:
+        check_redirect_uri(uri, "post-logout-redirect-uri")
     for uri in (*client.audience, *client.resource):
         if not uri or len(uri) > 512 or not uri.isprintable() or " " in uri:
             raise InvalidInput("audience", "must be a URI such as https://api.example.org")
@@ -135,9 +139,12 @@ def _check_openid(client: Client) -> None:
     pairwise = client.metadata.get("subject_type") == "pairwise"
     if pairwise and len(hosts) > 1 and not client.metadata.get("sector_identifier_uri"):  # OIDC Core §8.1
         raise InvalidInput("subject_type", "pairwise needs redirect URIs on one host, or a sector_identifier_uri")
-    if client.metadata.get("application_type") == "native" or not client.redirect_uris:
-        return
-    if "implicit" in client.grant_types and any(urlsplit(uri).scheme == "http" for uri in client.redirect_uris):
+    kind, schemes = client.metadata.get("application_type"), {urlsplit(uri).scheme for uri in client.redirect_uris}
+    if kind == "web" and schemes - {"https", "http"}:  # OIDC Registration §2
+        raise InvalidInput(
+            "redirect-uri", "with a scheme of its own is for native applications: application_type native"
+        )
+    if kind != "native" and "implicit" in client.grant_types and "http" in schemes:
         raise InvalidInput("redirect-uri", "must be https where tokens travel without a code (OIDC Registration §2)")
 
 
@@ -175,29 +182,27 @@ def _among(field: str, value: str, allowed: Sequence[str]) -> None:
         raise InvalidInput(field, f"{value!r} is not supported; choose among {', '.join(allowed) or 'none yet'}")
 
 
-def check_redirect_uri(uri: str) -> None:
+def check_redirect_uri(uri: str, field: str = "redirect-uri") -> None:
     """Refuse what must never be a redirect URI (RFC 6749 §3.1.2, RFC 8252 §7).
 
     Raises:
-        InvalidInput: with field `redirect-uri`.
+        InvalidInput: with that *field*.
     """
     try:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError:
-        raise InvalidInput("redirect-uri", f"{uri[:200]!r} is no URI") from None
+        raise InvalidInput(field, f"{uri[:200]!r} is no URI") from None
     if not parts.scheme or not uri.isascii() or any(c <= " " or c in '\\"<>^`{|}' for c in uri) or len(uri) > 2048:
-        raise InvalidInput("redirect-uri", f"{uri[:200]!r} is no absolute URI")
+        raise InvalidInput(field, f"{uri[:200]!r} is no absolute URI")
     if parts.scheme in _FORBIDDEN_SCHEMES:  # S-017
-        raise InvalidInput("redirect-uri", f"the scheme {parts.scheme} can run code or read files; it is never allowed")
+        raise InvalidInput(field, f"the scheme {parts.scheme} can run code or read files; it is never allowed")
     if "#" in uri:
-        raise InvalidInput("redirect-uri", "must have no fragment (RFC 6749 §3.1.2)")
+        raise InvalidInput(field, "must have no fragment (RFC 6749 §3.1.2)")
     if parts.scheme in ("http", "https"):
         if not parts.hostname or "@" in parts.netloc:
-            raise InvalidInput("redirect-uri", f"{uri[:200]!r} needs a host, and no user before it")
+            raise InvalidInput(field, f"{uri[:200]!r} needs a host, and no user before it")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-            raise InvalidInput(
-                "redirect-uri", "must be https, or http on 127.0.0.1, [::1] or localhost (RFC 8252 §7.3)"
-            )
+            raise InvalidInput(field, "must be https, or http on 127.0.0.1, [::1] or localhost (RFC 8252 §7.3)")
     elif "." not in parts.scheme:
-        raise InvalidInput("redirect-uri", "a scheme of your own must hold a dot, like org.example.app (RFC 8252 §7.1)")
+        raise InvalidInput(field, "a scheme of your own must hold a dot, like org.example.app (RFC 8252 §7.1)")

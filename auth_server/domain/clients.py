@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from auth_server.clock import Clock, Random, rfc3339
-from auth_server.domain import client_metadata, credentials, names
+from auth_server.domain import client_metadata, credentials, names, sector_identifier
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.client_rules import (
     SECRET_METHODS,
@@ -19,11 +19,12 @@ from auth_server.domain.client_rules import (
 )
 from auth_server.domain.sealing import Sealing
 from auth_server.domain.tokens import Tokens
-from auth_server.errors import InvalidInput, NotFound
+from auth_server.errors import Conflict, InvalidInput, NotFound
 from auth_server.settings import MAX_TOKEN_TTL
 from auth_server.store.records import Client, ClientSecret, Records
 from auth_server.store.state import Page
 
+LOOK_AGAIN = 86400  # seconds
 DEFAULT_TTL = 86400  # seconds, of client_credentials tokens
 LOGIN_SCOPE = "openid profile email offline_access"
 MIN_MAC_SECRET = 43  # characters: 256 bits, where the secret is the key of a MAC (OIDC Core §16.19)
@@ -35,6 +36,19 @@ class NewClient:
 
     client: Client
     secret: str | None
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Origins of pages of public clients.
+
+    Args:
+        known: of those that somebody who runs the server has registered.
+        every: those, and of those that have registered themselves.
+    """
+
+    known: frozenset[str]
+    every: frozenset[str]
 
 
 class SecretNeeded(InvalidInput):
@@ -56,7 +70,7 @@ class Clients:
     ) -> None:
         self._records, self._tokens, self._sealing = records, tokens, sealing
         self._capabilities, self._audit, self._clock, self._random = capabilities, audit, clock, random
-        self._origins: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._origins = (-1, Origins(frozenset(), frozenset()))
 
     def add(self, values: Mapping[str, Any], secret: str | None = None, by: Actor = SERVER) -> NewClient:
         """Register a client.
@@ -80,7 +94,9 @@ class Clients:
         now = self._clock()
         client_id = values.get("client_id") or credentials.new_uid(self._random, "c", now)
         given = {**self._defaults(values), **values, "client_id": client_id, "created_at": now, "updated_at": now}
-        return checked(Client(**given), self._capabilities)
+        client = checked(Client(**given), self._capabilities)
+        sector_identifier.check(client, self._capabilities.outbound)
+        return client
 
     def keep(self, client: Client, secret: str | None = None, by: Actor = SERVER) -> NewClient:
         """Register a draft; the rest is as in `add`."""
@@ -110,6 +126,10 @@ class Clients:
         """
         return client_metadata.read(members, self._capabilities.members)
 
+    def registrable(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the members that a client may set itself."""
+        return client_metadata.registrable(members, self._capabilities.members)
+
     def find(self, client_id: str) -> Client:
         """Return a client.
 
@@ -129,9 +149,10 @@ class Clients:
             SecretNeeded: only with a new secret.
             NotFound: there is no such client.
         """
+        agrees = self._sector_of(client_id, values)
 
         def apply(client: Client) -> Client:
-            changed = checked(replace(client, **values), self._capabilities)
+            changed = agrees(checked(replace(client, **values), self._capabilities))
             if changed.token_endpoint_auth_method not in SECRET_METHODS:
                 return replace(changed, secrets=())
             if client.token_endpoint_auth_method not in SECRET_METHODS or (
@@ -169,9 +190,10 @@ class Clients:
             raise InvalidInput("overlap", f"must be 0 to {MAX_TOKEN_TTL} seconds")
         text = secret or credentials.new_client_secret(self._random)
         now = self._clock()
+        agrees = self._sector_of(client_id, values or {})
 
         def apply(client: Client) -> Client:
-            client = checked(replace(client, **(values or {})), self._capabilities)
+            client = agrees(checked(replace(client, **(values or {})), self._capabilities))
             if client.token_endpoint_auth_method not in SECRET_METHODS:
                 raise InvalidInput(
                     "client", f"{client_id} authenticates by {client.token_endpoint_auth_method}, without a secret"
@@ -186,6 +208,24 @@ class Clients:
         client = self._changed(client_id, apply)
         self._audit.change("client.secret", by, client_id=client_id, overlap=overlap, changed=list(values or ()))
         return NewClient(client, text)
+
+    def _sector_of(self, client_id: str, values: Mapping[str, Any]) -> Callable[[Client], Client]:
+        """See that a changed client is on its sector's list, outside of the transaction.
+
+        Returns:
+            A function that returns the client if it is the one that was looked for on the list.
+        """
+        before = self.find(client_id)
+        after = replace(before, **values)
+        if sector_identifier.claim(after) != sector_identifier.claim(before):
+            sector_identifier.check(checked(after, self._capabilities), self._capabilities.outbound)
+
+        def agrees(client: Client) -> Client:
+            if sector_identifier.claim(client) != sector_identifier.claim(after):
+                raise Conflict(f"the client {client_id} was changed meanwhile; try again")
+            return client
+
+        return agrees
 
     def _changed(self, client_id: str, function: Callable[[Client], Client]) -> Client:
         """Change a client. Its tokens end for good if it is disabled, or is to have less or other rights than they."""
@@ -230,13 +270,27 @@ class Clients:
         held = [s for s in client.secrets if s.sealed and (s.expires_at is None or s.expires_at > now)]
         return [self._sealing.open(b64decode(s.sealed), f"client secret {client.client_id}") for s in held]
 
-    def public_origins(self) -> frozenset[str]:
+    def public_origins(self) -> Origins:
         """Return the origins of the pages of public clients: whose pages may call us (S-148)."""
         generation = self._records.generation()
         if self._origins[0] != generation:
             public = self._records.clients.public()
-            self._origins = (generation, frozenset(origin(uri) for c in public for uri in c.redirect_uris))
+            known = [client for client in public if not client.registration_token]
+            self._origins = (generation, Origins(_origins_of(known), _origins_of(public)))
         return self._origins[1]
+
+    def reap(self, limit: int) -> int:
+        """Remove self-registered clients that nobody has used in time; return how many were looked at (S-091).
+
+        One that holds anything that lives is kept, and looked at again a day later.
+        """
+        now = self._clock()
+        found = self._records.clients.unused(now, limit)
+        living = [client_id for client_id in found if self._tokens.has_any(client_id)]
+        for client_id in self._records.clients.reap(found, now + LOOK_AGAIN, keep=living):
+            self._tokens.revoke_client(client_id)
+            self._audit.change("client.remove", SERVER, client_id=client_id, why="unused")
+        return len(found)
 
     def _stored_secret(self, client: Client, secret: str) -> ClientSecret:
         if not credentials.CLIENT_SECRET(secret):
@@ -247,6 +301,10 @@ class Clients:
                 raise InvalidInput("secret", f"must have at least {MIN_MAC_SECRET} characters to be the key of a MAC")
             sealed = b64encode(self._sealing.seal(secret.encode(), f"client secret {client.client_id}")).decode()
         return ClientSecret(credentials.digest(secret).hex(), sealed)
+
+
+def _origins_of(clients: Sequence[Client]) -> frozenset[str]:
+    return frozenset(origin(uri) for client in clients for uri in client.redirect_uris)
 
 
 def origin(uri: str) -> str:

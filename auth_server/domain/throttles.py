@@ -197,6 +197,17 @@ class Throttles:
         if not allowance.allowed:
             raise self._refused(bucket, allowance.retry_after, "authorization.request", address=address)
 
+    def registration(self, address: str, rate: Rate) -> None:
+        """Charge a client that somebody registers (S-091).
+
+        Raises:
+            Throttled: too many from this address.
+        """
+        bucket = f"registration:{network(address)}"
+        allowance = self.state.draw(bucket, 1, rate, self.clock())
+        if not allowance.allowed:
+            raise self._refused(bucket, allowance.retry_after, "client.add", address=address)
+
     def _refused(
         self, bucket: str, retry_after: int, event: str, *, address: str, actor: str = "", client_id: str = ""
     ) -> Throttled:

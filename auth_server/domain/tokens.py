@@ -335,6 +335,12 @@ class Tokens:
             if condition(entry):
                 self._state.revoke(Index.KEY, entry.key.hex())
 
+    def has_any(self, client_id: str) -> bool:
+        """Tell whether a client has a living token or code in the short-lived state."""
+        kinds = (Kind.ACCESS_TOKEN, Kind.CODE, Kind.DEVICE_CODE)
+        now = self._clock()
+        return any(self._state.find(kind, Index.CLIENT, client_id, Page(1), now) for kind in kinds)
+
     def revoke_client(self, client_id: str) -> None:
         """End every token of a client."""
         self._state.revoke(Index.CLIENT, client_id)

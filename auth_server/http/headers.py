@@ -6,7 +6,7 @@ from functools import cache
 
 from auth_server.domain.clients import Clients
 from auth_server.protocol.description import Deprecated
-from auth_server.protocol.feature import Cors, Endpoint
+from auth_server.protocol.feature import Cors, Endpoint, Surface
 from auth_server.protocol.messages import Headers, Request, Response
 
 SECURITY: Headers = (
@@ -25,7 +25,9 @@ ALLOWED = "Authorization, Content-Type, If-None-Match, X-Auth-Token, X-Session-I
 def common(issuer: str, endpoint: Endpoint | None) -> Headers:
     """Return the headers that do not depend on the request."""
     policy = (endpoint and endpoint.policy) or POLICY
-    headers = (*SECURITY, ("Content-Security-Policy", policy)) + (HSTS if issuer.startswith("https:") else ())
+    framed = "frame-ancestors *" in policy  # X-Frame-Options has no word for that
+    security = tuple(pair for pair in SECURITY if not (framed and pair[0] == "X-Frame-Options"))
+    headers = (*security, ("Content-Security-Policy", policy)) + (HSTS if issuer.startswith("https:") else ())
     if endpoint is None or not endpoint.cacheable:
         headers += NO_STORE
     if endpoint is not None and endpoint.cors is Cors.ANY:
@@ -60,7 +62,11 @@ def cors(request: Request, endpoint: Endpoint, clients: Clients, extra: list[str
     if endpoint.cors is not Cors.CLIENTS:
         return ()
     vary = ("Vary", "Origin")
-    if not origin or origin == "null" or (origin not in extra and origin not in clients.public_origins()):
+    if not origin or origin == "null":
+        return (vary,)
+    origins = clients.public_origins()
+    # Whoever registers a client must not be asked for people's passwords by PhotoPrism's API (docs/decisions/0015).
+    if origin not in extra and origin not in (origins.every if endpoint.surface is Surface.OAUTH else origins.known):
         return (vary,)
     return (("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", EXPOSED), vary)
 

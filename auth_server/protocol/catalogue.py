@@ -3,10 +3,12 @@
 from auth_server.protocol import client_authentication
 from auth_server.protocol.endpoints import (
     authorization,
+    client_configuration,
     discovery,
     end_session,
     introspection,
     jwks,
+    registration,
     revocation,
     token,
     userinfo,
@@ -48,6 +50,8 @@ FEATURES: tuple[Feature, ...] = (
     claims.FEATURE,
     userinfo.FEATURE,
     end_session.FEATURE,
+    registration.FEATURE,
+    client_configuration.FEATURE,
     backchannel_logout.FEATURE,
     frontchannel_logout.FEATURE,
     introspection.FEATURE,

@@ -4,6 +4,8 @@ from auth_server.domain.credentials import digest, ref_id
 
 NAME, PASSWORD, UID = "jane", "Blue-whale-42-sings", "usm4k2r8d0wq1x7b"
 CAREFUL_NAME, CAREFUL_UID = "maria", "usm4k2r8d0wq1x7c"  # the same password, and a second factor
+REGISTERED_ID, REGISTRATION_TOKEN = "csm4k31vnt5p9e2b", "mC8dWq2zLr0XsYb7HfKt4Gp9NuJe1VaQ6TiOw3RxZ5k"
+REDIRECT_URI = "https://album.example/callback"
 CLIENT_ID, CLIENT_SECRET = "csm4k31vnt5p9e2a", "0aT7hGq2LrX9sVnB4kYpZ6mCw1eJdF8uQi3oRy5tKxA"
 SESSION_TOKEN = "4f1c0a9be27d5386a0d4c2f1b7e8935d60a1c8e2f4b7d913"  # jane's, after a login with her password
 CLIENT_TOKEN = "0b7e1d92c4f8563ad1e0b3c7f9a2864e5d0c1b8f7a6e3924"  # the client's, by client credentials

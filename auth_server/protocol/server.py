@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from auth_server.clock import Clock, Random
 from auth_server.domain.audit import Audit
 from auth_server.domain.browsers import Browsers
+from auth_server.domain.client_keys import ClientKeys
 from auth_server.domain.clients import Clients
 from auth_server.domain.consents import Consents
+from auth_server.domain.initial_tokens import InitialTokens
 from auth_server.domain.keys import Keyring
 from auth_server.domain.login import Login
 from auth_server.domain.outbox import Outbox
@@ -47,6 +49,8 @@ class Server:
     token_lists: TokenLists
     users: Users
     clients: Clients
+    initial_tokens: InitialTokens
+    client_keys: ClientKeys
     passwords: Passwords
     login: Login
     second_factor: SecondFactor

@@ -267,8 +267,11 @@ class Clients(Protocol):
     def unused(self, now: int, limit: int) -> Sequence[str]:
         """Return clients whose `unused_until` has come, used or not, the oldest first."""
 
-    def reap(self, client_ids: Collection[str], again_at: int) -> Sequence[str]:
+    def reap(self, client_ids: Collection[str], again_at: int, *, keep: Collection[str] = ()) -> Sequence[str]:
         """Remove those that nobody has allowed anything; the others are looked at again at *again_at*.
+
+        Args:
+            keep: those of them that stay in any case.
 
         Returns:
             Which are gone.

@@ -289,8 +289,8 @@ class SqlClients(_Repository):
     def unused(self, now: int, limit: int) -> Sequence[str]:
         return sql_registrations.unused(self._engine, now, limit)
 
-    def reap(self, client_ids: Collection[str], again_at: int) -> Sequence[str]:
-        return sql_registrations.reap(self._engine, client_ids, again_at)
+    def reap(self, client_ids: Collection[str], again_at: int, *, keep: Collection[str] = ()) -> Sequence[str]:
+        return sql_registrations.reap(self._engine, client_ids, again_at, keep)
 
 
 class SqlSigningKeys:

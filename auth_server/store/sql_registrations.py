@@ -49,11 +49,11 @@ def unused(engine: Engine, now: int, limit: int) -> Sequence[str]:
         return connection.execute(query).scalars().all()
 
 
-def reap(engine: Engine, client_ids: Collection[str], again_at: int) -> Sequence[str]:
+def reap(engine: Engine, client_ids: Collection[str], again_at: int, keep: Collection[str]) -> Sequence[str]:
     """Do what `Clients.reap` does."""
     c = tables.clients.c
     with writing(engine) as connection:
-        gone = _without_grants(connection, client_ids)
+        gone = _without_grants(connection, [client_id for client_id in client_ids if client_id not in keep])
         if gone:
             connection.execute(delete(tables.clients).where(c.client_id.in_(gone)))
             move_generation(connection)

@@ -92,7 +92,7 @@ def _based(schema: Any) -> Any:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What such a server keeps; each test has a copy."""
-    made = site(tmp_path_factory.mktemp("examples"))
+    made = site(tmp_path_factory.mktemp("examples"), registration="open")
     prepare(made.server)
     made.server.close()
     return made.server.settings.home.parent
@@ -100,7 +100,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(prepared: Path, tmp_path: Path) -> Site:
-    return site(Path(shutil.copytree(prepared, tmp_path / "copy")))
+    return site(Path(shutil.copytree(prepared, tmp_path / "copy")), registration="open")
 
 
 def send(here: Site, sent: Sent, headers: dict[str, str], **more: Any) -> TestResponse:
@@ -126,6 +126,8 @@ def credentials_of(here: Site, sent: Sent) -> dict[str, str]:
         return {"Authorization": basic_header(examples.CLIENT_ID, examples.CLIENT_SECRET)}
     if way == "bearer" and sent.endpoint.path.endswith("/userinfo"):
         return bearer(examples.OPENID_TOKEN)
+    if way == "bearer" and "/oauth/register/" in sent.endpoint.path:
+        return bearer(examples.REGISTRATION_TOKEN)
     if way == "bearer":
         return bearer(here.token(sent.operation.scope) if sent.operation.scope else examples.SESSION_TOKEN)
     return {}

@@ -47,15 +47,16 @@ class TestRegistrations:
     def test_clients_with_grants_are_not_reaped(self, records: Records):
         """Consents and refresh tokens keep one; it is looked at again later."""
         records.users.add(a_user("u1"))
-        for number, client_id in enumerate(("c0", "c1", "c2", "c3")):
-            records.clients.add(replace(a_client(client_id), unused_until=NOW - number))
-        records.clients.add(a_client("c4"))
+        for number in range(5):
+            records.clients.add(replace(a_client(f"c{number}"), unused_until=NOW - number))
+        records.clients.add(a_client("c5"))
         records.consents.put(CONSENT)
         records.refresh_families.add(replace(FAMILY, client_id="c2"))
-        assert records.clients.unused(NOW - 1, 2) == ["c3", "c2"]
+        assert records.clients.unused(NOW - 1, 2) == ["c4", "c3"]
         generation = records.generation()
-        assert sorted(records.clients.reap(["c0", "c1", "c2", "c3"], NOW + 5)) == ["c0", "c3"]
+        due = records.clients.unused(NOW, 9)
+        assert sorted(records.clients.reap(due, NOW + 5, keep=["c4"])) == ["c0", "c3"]
         assert records.generation() != generation
-        assert [records.clients.get(f"c{number}") is None for number in range(5)] == [True, False, False, True, False]
+        assert [number for number in range(6) if records.clients.get(f"c{number}")] == [1, 2, 4, 5]
         assert records.clients.unused(NOW + 4, 9) == []
-        assert sorted(records.clients.unused(NOW + 5, 9)) == ["c1", "c2"]
+        assert sorted(records.clients.unused(NOW + 5, 9)) == ["c1", "c2", "c4"]
