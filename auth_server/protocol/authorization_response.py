@@ -3,10 +3,11 @@
 import orjson
 
 from auth_server.domain import credentials
-from auth_server.domain.browsers import SignIn
+from auth_server.domain.browsers import Browser, SignIn
 from auth_server.domain.keys import base64url
 from auth_server.protocol.authorization_grant import Allowed, kept
 from auth_server.protocol.authorization_request import CODE, ID_TOKEN, TOKEN, AuthorizationRequest, authentication_of
+from auth_server.protocol.endpoints.check_session import session_state
 from auth_server.protocol.grants import implicit
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
@@ -14,7 +15,7 @@ from auth_server.store.records import User
 from auth_server.store.state import Entry, Kind
 
 
-def grant(asked: AuthorizationRequest, sign_in: SignIn, server: Server) -> Response:
+def grant(asked: AuthorizationRequest, browser: Browser, sign_in: SignIn, server: Server) -> Response:
     """Return the answer to the client."""
     user = server.browsers.user(sign_in)
     assert user is not None
@@ -25,6 +26,7 @@ def grant(asked: AuthorizationRequest, sign_in: SignIn, server: Server) -> Respo
         members |= implicit.access_token_for(asked, sign_in, user, members.get("code", ""), server)
     if ID_TOKEN in asked.response_type:
         members["id_token"] = implicit.id_token_for(asked, sign_in, user, members, server)
+    members |= session_state(asked, browser, server)
     server.metrics.authorized(asked.client.first_party)
     return asked.redirect.answer(members, server)
 

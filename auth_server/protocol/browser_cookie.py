@@ -1,7 +1,10 @@
-"""The cookie by which a browser is known on our pages (ASVS 3.3)."""
+"""The cookies of a browser on our pages: one that it is known by (ASVS 3.3), and one that says whether that changed."""
+
+import hmac
 
 from auth_server.domain.browsers import Browser
-from auth_server.protocol.messages import Request
+from auth_server.domain.keys import base64url
+from auth_server.protocol.messages import Headers, Request
 from auth_server.protocol.server import Server
 
 
@@ -30,3 +33,34 @@ def clear_cookie(server: Server) -> tuple[str, str]:
     """Return the header that takes a browser's cookie away."""
     name, value = set_cookie("", server)
     return name, f"{value}; Max-Age=0"
+
+
+def cookies(value: str, server: Server) -> Headers:
+    """Return the headers for a browser whose sign-ins have changed: its new cookie, and the state of them."""
+    return set_cookie(value, server), state_cookie(server.browsers.find(value), server)
+
+
+def state_name_of(server: Server) -> str:
+    """Return the name of the cookie that tells scripts of ours whether the sign-ins are still the same."""
+    return f"{name_of(server)}_state"
+
+
+def browser_state(browser: Browser | None, server: Server) -> str:
+    """Return a value for who is signed in, from which nothing follows but whether that is still so.
+
+    It stays the same while the same sign-ins last, in the same order: the first is whom clients are told of.
+    """
+    sids = [one.sid for one in browser.sign_ins] if browser is not None else []
+    return base64url(hmac.digest(server.pairwise_key, f"state {' '.join(sids)}".encode(), "sha256")).decode()[:32]
+
+
+def state_cookie(browser: Browser | None, server: Server) -> tuple[str, str]:
+    """Return the header for it: the frame of check_session reads it, also within other sites' pages."""
+    place = "SameSite=None; Secure" if server.settings.is_https else "SameSite=Lax"
+    return "Set-Cookie", f"{state_name_of(server)}={browser_state(browser, server)}; Path=/; {place}"
+
+
+def state_if_new(request: Request, browser: Browser, server: Server) -> Headers:
+    """Return the header for it where the browser that asks does not have it yet."""
+    known = request.cookie(state_name_of(server)) == browser_state(browser, server)
+    return () if known else (state_cookie(browser, server),)

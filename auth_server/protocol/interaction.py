@@ -18,7 +18,7 @@ from auth_server.domain.client_rules import LOOPBACK_HOSTS
 from auth_server.protocol import authorization_request
 from auth_server.protocol.authorization_request import AuthorizationRequest, refuse
 from auth_server.protocol.authorization_response import grant
-from auth_server.protocol.browser_cookie import browser_of, browser_state, set_cookie, state_cookie, state_name_of, value_of
+from auth_server.protocol.browser_cookie import browser_of, set_cookie, state_if_new, value_of
 from auth_server.protocol.errors import (
     AccountSelectionRequired,
     ConsentRequired,
@@ -88,8 +88,7 @@ def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Resp
     step, sign_in = next_step(asked, browser, Interaction("", ""), server)
     if step is None and browser is not None and sign_in is not None:
         answer = _granted(asked, browser, sign_in, server)
-        if request.cookie(state_name_of(server)) != browser_state(browser, server):
-            answer.headers += (state_cookie(browser, server),)
+        answer.headers += state_if_new(request, browser, server)
         return answer
     assert step is not None
     if "none" in asked.prompt:  # OIDC Core §3.1.2.6

@@ -6,7 +6,7 @@ from auth_server.domain.audit import Actor
 from auth_server.http.pages.change_password import PATH as CHANGE_PASSWORD
 from auth_server.http.pages.clients import Shown, shown
 from auth_server.http.pages.page import check_form, endpoint, language_of, lead_to, show, sign_in_first, signed_in
-from auth_server.protocol.browser_cookie import set_cookie
+from auth_server.protocol.browser_cookie import cookies
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 from auth_server.store.records import Consent, User
@@ -45,7 +45,7 @@ def submit(request: Request, server: Server) -> Response:
         server.consents.withdraw(user.uid, client_id, Actor(user.uid, client_id, request.address))
         return lead_to(PATH, server, done="withdrawn")
     chosen = server.browsers.select(cookie, uid) if uid else None
-    return lead_to(PATH, server, (set_cookie(chosen[0], server),) if chosen else ())
+    return lead_to(PATH, server, cookies(chosen[0], server) if chosen else ())
 
 
 def _consents(user: User, language: str, server: Server) -> list[tuple[Consent, Shown]]:

@@ -20,7 +20,7 @@ from auth_server.errors import (
 )
 from auth_server.http.pages.page import AFTER, after, check_form, endpoint, lead_to, show, sign_in_first, signed_in
 from auth_server.protocol import interaction
-from auth_server.protocol.browser_cookie import browser_of, set_cookie, value_of
+from auth_server.protocol.browser_cookie import browser_of, cookies, value_of
 from auth_server.protocol.interaction import PARAMETER, Interaction, Step
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
@@ -78,7 +78,7 @@ def submit(request: Request, server: Server) -> Response:
         return _form(request, server, person, 429, retry_after=error.retry_after)
     request.actor = changed.uid
     new = server.browsers.renew(cookie, changed)
-    headers = (set_cookie(new, server),) if new else ()
+    headers = cookies(new, server) if new else ()
     if person.waiting is not None:
         return interaction.resume(person.waiting, new or cookie, server, headers)
     wanted = after(request)

@@ -11,7 +11,7 @@ from auth_server.errors import LoginFailed, PasscodeInvalid, PasscodeRequired, T
 from auth_server.http.pages.change_password import PATH as CHANGE_PASSWORD
 from auth_server.http.pages.page import AFTER, after, check_form, endpoint, lead_to, show
 from auth_server.protocol import interaction
-from auth_server.protocol.browser_cookie import set_cookie
+from auth_server.protocol.browser_cookie import cookies
 from auth_server.protocol.errors import Refusal
 from auth_server.protocol.interaction import PARAMETER, Interaction
 from auth_server.protocol.messages import Request, Response
@@ -71,7 +71,7 @@ def _signed_in(
 ) -> Response:
     """Give the browser a new cookie (S-056), and lead on."""
     new, _ = server.browsers.sign_in(cookie, user, amr)
-    headers = (set_cookie(new, server),)
+    headers = cookies(new, server)
     request.actor = user.uid
     if waiting is not None:
         return interaction.resume(interaction.signed_in(waiting, user.uid), new, server, headers)

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from auth_server.http.pages.page import check_form, endpoint, show
 from auth_server.protocol import interaction
-from auth_server.protocol.browser_cookie import browser_of, set_cookie, value_of
+from auth_server.protocol.browser_cookie import browser_of, cookies, value_of
 from auth_server.protocol.interaction import PARAMETER, Step
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
@@ -34,7 +34,7 @@ def submit(request: Request, server: Server) -> Response:
         return page(request, server)
     new, _ = chosen
     request.actor = uid
-    return interaction.resume(interaction.selected(waiting, uid), new, server, (set_cookie(new, server),))
+    return interaction.resume(interaction.selected(waiting, uid), new, server, cookies(new, server))
 
 
 ENDPOINTS = (

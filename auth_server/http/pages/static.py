@@ -16,6 +16,7 @@ MAX_AGE = 86400  # seconds; a page names each file together with what is in it, 
 FILES = {
     "bootstrap.min.css": ("flask_bootstrap", "static/bootstrap5/css", "text/css; charset=utf-8"),
     "pages.css": ("auth_server", "static/pages", "text/css; charset=utf-8"),
+    "check_session.js": ("auth_server", "static/pages", "text/javascript; charset=utf-8"),
     "logout.js": ("auth_server", "static/pages", "text/javascript; charset=utf-8"),
     "mark.svg": ("auth_server", "static/pages", "image/svg+xml"),
 }
