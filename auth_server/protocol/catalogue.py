@@ -3,6 +3,7 @@
 from auth_server.protocol import client_authentication
 from auth_server.protocol.endpoints import (
     authorization,
+    check_session,
     client_configuration,
     discovery,
     end_session,
@@ -50,6 +51,7 @@ FEATURES: tuple[Feature, ...] = (
     claims.FEATURE,
     userinfo.FEATURE,
     end_session.FEATURE,
+    check_session.FEATURE,
     registration.FEATURE,
     client_configuration.FEATURE,
     backchannel_logout.FEATURE,
