@@ -2,10 +2,13 @@
 
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from auth_server.domain.audit import Actor
+from auth_server.domain.credentials import digest
 from auth_server.domain.users import Changes
 from auth_server.errors import Conflict
 from auth_server.protocol import examples
@@ -23,6 +26,7 @@ OTHERWISE = {
     "post_oauth_userinfo": (401, "the token of the example is nobody's"),
     "get_oauth_authorize": (400, "the example names no client"),
     "post_oauth_authorize": (400, "the example names no client"),
+    "put_oauth_register_by_client_id": (400, "the example names another client"),
     "post_users_by_uid_passcode_confirm": (403, "the code of the example is of another time"),
     "post_users_by_uid_passcode_activate": (403, "there is no confirmed key"),
     "post_users_by_uid_passcode_deactivate": (404, "there is no key"),
@@ -38,6 +42,16 @@ def visitor(auth_servers: Pool) -> Visitor:
     return visitor
 
 
+def registration_token(visitor: Visitor, client_id: str) -> str:
+    """An initial access token; of a client that there is already, a registration access token."""
+    if not client_id:
+        return visitor.server.inside.initial_tokens.new(1, 60, Actor("test")).value
+    visitor.server.inside.records.clients.change(
+        client_id, lambda client: replace(client, registration_token=digest("r" * 43).hex())
+    )
+    return "r" * 43
+
+
 @pytest.mark.parametrize(("name", "method", "path", "operation"), OPERATIONS, ids=[one[0] for one in OPERATIONS])
 def test_the_example_gets_an_answer_that_is_described(
     visitor: Visitor, name: str, method: str, path: str, operation: dict[str, Any]
@@ -47,9 +61,11 @@ def test_the_example_gets_an_answer_that_is_described(
     client = visitor.client("metrics introspect admin:*", grant_types=("client_credentials", DEVICE_GRANT))
     if "userinfo" in path:
         token = visitor.openid_token(user, client)
+    elif "register" in path:
+        token = registration_token(visitor, "" if method == "POST" else client.client_id)
     else:
         token = visitor.token(client) if "admin" in path or "metrics" in path else visitor.session(user)
-    living = visitor.server.inside.tokens.find(token)
+    living = visitor.server.inside.tokens.find(visitor.session(user) if "register" in path else token)
     assert living is not None
     variables = {
         "ISSUER": visitor.server.issuer,

@@ -143,7 +143,7 @@ class Pool:
     def get(self, kind: str) -> AuthServer:
         """Return the server of a kind, running."""
         if kind not in self._started:
-            self._started[kind] = AuthServer(self._folder / kind, kind)
+            self._started[kind] = AuthServer(self._folder / kind, kind, registration="open")
             self._started[kind].start()
         return self._started[kind]
 
