@@ -91,18 +91,26 @@ def authorization(allowed: Allowed, client: Client, user: User, grant_type: str,
             members["id_token"] = id_token.issue(
                 allowed.authentication, user, client, server, access_token=access_token
             )
-        if _has_ended(allowed, server):
-            server.refresh_tokens.end(allowed.family)
-            raise InvalidGrant("What was allowed counts no more")
+        _end_what_came_too_late(allowed, server)
         return members
 
     return issued_as(allowed, client, user, grant_type, allowed.scope, beside, server)
 
 
-def _has_ended(allowed: Allowed, server: Server) -> bool:
-    """Whether the code was sent a second time meanwhile, or the person has signed out."""
+def _end_what_came_too_late(allowed: Allowed, server: Server) -> None:
+    """End what was made while its family, or the sign-in, was ended.
+
+    Of many who send one code at once the first is answered all the same, with what counts no more (S-030).
+
+    Raises:
+        InvalidGrant: the person has signed out meanwhile.
+    """
     sid = sid_of(allowed)
-    return server.refresh_tokens.has_ended(allowed.family) or (bool(sid) and server.sign_outs.has_ended(sid))
+    signed_out = bool(sid) and server.sign_outs.has_ended(sid)
+    if signed_out or server.refresh_tokens.has_ended(allowed.family):
+        server.refresh_tokens.end(allowed.family)
+    if signed_out:
+        raise InvalidGrant("What was allowed counts no more")
 
 
 def sid_of(allowed: Allowed) -> str:
