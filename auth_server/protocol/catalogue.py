@@ -19,6 +19,7 @@ from auth_server.protocol.extensions import (
     client_assertion,
     frontchannel_logout,
     pkce,
+    request_object,
     response_modes,
 )
 from auth_server.protocol.feature import Feature
@@ -42,6 +43,7 @@ FEATURES: tuple[Feature, ...] = (
     authorization.FEATURE,
     response_modes.FEATURE,
     pkce.FEATURE,
+    request_object.FEATURE,
     authorization_code.FEATURE,
     implicit.FEATURE,
     device_authorization.FEATURE,

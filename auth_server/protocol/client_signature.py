@@ -1,6 +1,7 @@
 """Whether a client has signed something, an assertion or a request object: with its own keys, or with its secret."""
 
 from collections.abc import Collection, Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -14,6 +15,8 @@ from auth_server.errors import AuthServerError
 from auth_server.protocol.server import Server
 from auth_server.store.records import Client
 
+LEEWAY = 8  # seconds of clock difference for exp
+AHEAD = 60  # seconds that nbf and iat may lie in the future
 _UNDERSTOOD_BY_NOBODY = frozenset(("crit", "b64", "zip"))  # RFC 7515 §4.1.11, RFC 7797 (S-044, S-047)
 
 
@@ -50,12 +53,44 @@ def signed_claims(token: str, client: Client, algorithms: Collection[str], serve
         payload = _verified(token, alg, (OctKey.import_key(secret) for secret in server.clients.mac_secrets(client)))
     else:
         payload = _by_public_key(token, alg, kid, client, server)
+    if payload is None:
+        raise BadSignature("it is not signed by the client")
+    return _object(payload)
+
+
+def unsigned_claims(token: str) -> Mapping[str, Any]:
+    """Return the claims of a JWT without a signature.
+
+    Raises:
+        BadSignature: it has one.
+    """
+    obj = jws.extract_compact(token.encode())
+    if obj.protected.get("alg") != "none" or obj.segments["signature"]:
+        raise BadSignature("it has a signature, or another algorithm")
+    return _object(obj.payload)
+
+
+def times_fit(claims: Mapping[str, Any], now: int) -> bool:
+    """Tell whether a JWT has not expired and counts already; times that are absent do not matter."""
+    times = [claims.get(name) for name in ("exp", "nbf", "iat")]
+    if not all(time is None or _is_number(time) for time in times):
+        return False
+    expires, *begins = times
+    return (expires is None or now - LEEWAY < expires) and all((begin or 0) <= now + AHEAD for begin in begins)
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether a claim is a NumericDate, fractions included (RFC 7519 §2)."""
+    return type(value) is int or (isinstance(value, float) and isfinite(value))
+
+
+def _object(payload: bytes) -> Mapping[str, Any]:
     try:
-        claims = orjson.loads(payload) if payload is not None else None
+        claims = orjson.loads(payload)
     except ValueError:
         claims = None
     if not isinstance(claims, dict):
-        raise BadSignature("it is not signed by the client, or holds no object")
+        raise BadSignature("it holds no JSON object")
     return claims
 
 

@@ -2,7 +2,8 @@
 
 from auth_server.protocol import authorization_request, interaction
 from auth_server.protocol.authorization_request import CODE, PROMPTS, RESPONSE_TYPES, parse, refuse
-from auth_server.protocol.errors import OAuthError
+from auth_server.protocol.errors import InvalidRequest, OAuthError, Refusal
+from auth_server.protocol.extensions import request_object
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
@@ -14,14 +15,31 @@ def respond(request: Request, server: Server) -> Response:
     Raises:
         Refusal: the client or its redirect URI is not proven.
     """
-    parameters, repeated = parse(request.pairs)
+    sent = parse(request.pairs)
+    try:
+        parameters, repeated = request_object.resolved(*sent, server)
+    except OAuthError as fault:
+        return _refuse_object(fault, *sent, server)
     redirect = authorization_request.prove(parameters, repeated, server)
     request.actor = redirect.client.client_id
+    if request_object.is_required(redirect.client) and not request_object.is_there(sent[0]):
+        raise InvalidRequest("This client must sign its requests")  # to the person: nothing beside an object counts
     try:
         asked = authorization_request.check(parameters, repeated, redirect, server)
         return interaction.begin(asked, request, server)
     except OAuthError as error:
         return refuse(redirect, error, server)
+
+
+def _refuse_object(fault: OAuthError, parameters: dict[str, str], repeated: set[str], server: Server) -> Response:
+    """Tell of a bad request object: to the client if what stands beside it counts and proves the way, else a person."""
+    try:
+        redirect = authorization_request.prove(parameters, repeated, server)
+    except Refusal:
+        raise fault from None
+    if request_object.is_required(redirect.client):
+        raise fault
+    return refuse(redirect, fault, server)
 
 
 _RESPONSES = {
@@ -46,6 +64,8 @@ _TEXTS = {
     "acr_values": "How the person should sign in.",
     "claims": "Single claims, as JSON.",
     "ui_locales": "Languages, the best first.",
+    "request": "All of this as a JWT, signed by the client (RFC 9101).",
+    "request_uri": "Where such a JWT is; one that the client has registered.",
     "display": "Taken, and without effect: the pages fit any screen.",
 }
 
@@ -85,9 +105,5 @@ FEATURE = Feature(
     ),
     response_types=(CODE,),
     metadata=_metadata,
-    openid_metadata=lambda server: {
-        "prompt_values_supported": list(PROMPTS),
-        "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,
-    },
+    openid_metadata=lambda server: {"prompt_values_supported": list(PROMPTS)},
 )

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from math import ceil, isfinite
+from math import ceil
 from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidClientError
 from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
-from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey
 
 from auth_server.domain import credentials
 from auth_server.domain.client_rules import ASSERTION_ALGORITHMS
+from auth_server.protocol.client_signature import LEEWAY, BadSignature, header_of, signed_claims, times_fit
 from auth_server.protocol.errors import InvalidClient
 from auth_server.protocol.feature import Caller, ClientAuth, Feature
 from auth_server.protocol.messages import Request
@@ -21,8 +20,6 @@ from auth_server.store.records import Client
 from auth_server.store.state import OnceKey
 
 ASSERTION_TYPE = JWTBearerClientAssertion.CLIENT_ASSERTION_TYPE
-LEEWAY = 8  # seconds of clock difference for exp
-AHEAD = 60  # seconds that nbf and iat may lie in the future
 MAX_LIFE = 3600  # seconds
 MAX_LENGTH = 8192
 
@@ -46,60 +43,37 @@ class ClientAssertion(JWTBearerClientAssertion):
             InvalidClient: for every fault alike.
         """
         try:
-            token = self._decoded(assertion)
-        except (JoseError, ValueError, TypeError, KeyError, RecursionError, InvalidClientError):
+            claims = signed_claims(assertion, self._client, self._algorithms(), self._server)
+            self._check(header_of(assertion), claims)
+        except BadSignature:
             raise InvalidClient() from None
-        self._check(token.header, token.claims)
-        return token.claims
+        return claims
 
-    def _decoded(self, assertion: str) -> jwt.Token:
+    def _algorithms(self) -> tuple[str, ...]:
         client = self._client
-        algorithms = list(ASSERTION_ALGORITHMS[client.token_endpoint_auth_method])  # joserfc's leave PS256, EdDSA out
+        possible = ASSERTION_ALGORITHMS[client.token_endpoint_auth_method]
         registered = client.metadata.get("token_endpoint_auth_signing_alg")
-        if registered is not None:
-            algorithms.remove(registered)  # ValueError if it is not among them: never "none" (S-008)
-            algorithms = [registered]
-        if client.token_endpoint_auth_method == "private_key_jwt":
-            keys = KeySet.import_key_set({"keys": [dict(key) for key in (client.jwks or {})["keys"]]})
-            kid = self.extract_assertion(assertion)[0].get("kid")
-            if kid is not None and kid not in [key.kid for key in keys.keys]:
-                raise ValueError("unknown kid")  # S-009
-            return jwt.decode(assertion, keys, algorithms=algorithms)
-        for secret in self._server.clients.mac_secrets(client):
-            try:
-                return jwt.decode(assertion, OctKey.import_key(secret), algorithms=algorithms)
-            except JoseError:
-                continue
-        raise ValueError("no secret fits")
+        return tuple(alg for alg in possible if registered in (None, alg))  # never "none" (S-008)
 
     def _check(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
         now = self._server.clock()
         audience = claims.get("aud")
         if isinstance(audience, list) and len(audience) == 1:
             audience = audience[0]
-        times = {name: claims.get(name) for name in ("exp", "nbf", "iat")}
         client_id = self._client.client_id
         right = (
             claims.get("iss") == client_id == claims.get("sub")  # RFC 7523 §3 (1), (2)
             and isinstance(audience, str)
             and audience in self._audiences  # one value only: RFC 7523bis (S-006)
-            and all(value is None or _is_number(value) for value in times.values())
-            and times["exp"] is not None
-            and now - LEEWAY < times["exp"] <= now + MAX_LIFE
-            and (times["nbf"] or 0) <= now + AHEAD
-            and (times["iat"] or 0) <= now + AHEAD
+            and times_fit(claims, now)
+            and claims.get("exp") is not None
+            and claims["exp"] <= now + MAX_LIFE
             and isinstance(claims.get("jti"), str)
             and 0 < len(claims["jti"]) <= 256
-            and not {"crit", "b64", "zip"} & header.keys()  # RFC 7515 §4.1.11 (S-044)
             and str(header.get("typ", "JWT")).lower() in ("jwt", "client-authentication+jwt")
         )
         if not right:
             raise InvalidClient()
-
-
-def _is_number(value: object) -> bool:
-    """Tell whether a claim is a NumericDate, fractions included (RFC 7519 §2); Python's JSON has infinities too."""
-    return type(value) is int or (isinstance(value, float) and isfinite(value))
 
 
 def authenticate(request: Request, server: Server) -> Caller:
