@@ -8,22 +8,20 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
+from tests.conftest import CHROMIUM
 from tests.sites import Site, site
 
-CHROMIUM = "/usr/bin/chromium"
+__all__ = ["CHROMIUM"]
+FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium of the system, which asks nobody for anything."""
-    flags = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield started
-        started.close()
+def browser(chromium: Browser) -> Browser:
+    """The one that all tests of this process share."""
+    return chromium
 
 
 @pytest.fixture
