@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from auth_server.protocol.server import Server
     from auth_server.settings import Settings
 
+NEVER = 1 << 62  # Unix seconds
 BATCH = 2000  # rows, so that no lock is held for long
 
 
@@ -128,8 +129,8 @@ def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> N
     """Replace the records by those of a backup; the server must not run, and the key-encryption key must fit.
 
     All sessions and tokens end. What was taken away since the backup stays away as far as the present store tells:
-    revoked app passwords, removed signing keys, disabled accounts and clients, logins without the second factor that an
-    account has now. A removed account comes back.
+    revoked app passwords and consents, removed signing keys, disabled accounts and clients, logins without the second
+    factor that an account has now. A removed account comes back.
 
     \b
     Example:
@@ -197,6 +198,9 @@ def _check_is_backup(file: Path, stores: "Stores") -> None:
 
 def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords: bool) -> None:
     """Take from the backup what has been taken away since (S-138)."""
+    for purge in (backup.records.refresh_families.purge, backup.records.initial_tokens.purge):
+        while purge(NEVER, BATCH) == BATCH:  # which of them were used since is not known any more
+            pass
     for token in backup.records.tokens.each(backup.clock()):
         if not keep_app_passwords and present.records.tokens.get(token.key) is None:
             backup.records.tokens.remove(key=token.key)
@@ -205,6 +209,9 @@ def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords
         backup.keyring.remove(kid)
     for user in backup.users.page("", EVERYTHING):
         now = present.records.users.get(user.uid)
+        for consent in backup.records.consents.page(user.uid, EVERYTHING):
+            if not keep_app_passwords and present.records.consents.get(user.uid, consent.client_id) is None:
+                backup.records.consents.remove(user.uid, consent.client_id)
         if now is not None and user.enabled and not now.enabled:
             backup.users.change(user.uid, Changes(enabled=False), keep_admin=False)
         factor = present.records.passcodes.get(user.uid, active=True)

@@ -95,6 +95,23 @@ def test_an_id_that_names_a_person_is_refused(shell: Shell) -> None:
     assert shell.run("users", "add", "robot", "--password", PASSWORD).code == 1
 
 
+@proves("S-081")
+def test_an_initial_token_registers_clients(shell: Shell) -> None:
+    made = shell.json("clients", "initial-token", REGISTRATION="token")
+    assert set(made) == {"initial_access_token", "uses", "expires_at"}
+    assert (made["uses"], made["expires_at"][-1]) == (1, "Z")
+    assert made["initial_access_token"] not in str(shell.events())
+    assert shell.events()[-1].event == "initial_token.add"
+    assert shell.server.initial_tokens.counts(made["initial_access_token"])
+    more = shell.run("clients", "initial-token", "--uses", "3", "--expires", "60", REGISTRATION="open")
+    assert "PLEASE COPY THE INITIAL ACCESS TOKEN" in more.out
+    for flags in (("--uses", "0"), ("--expires", "0"), ("--uses", "x"), ("--expires", str(10**12))):
+        done = shell.run("clients", "initial-token", *flags)
+        assert (done.code, done.out) == (2, "")
+    off = shell.run("clients", "initial-token")
+    assert (off.code, "registration is off" in off.err) == (0, True)
+
+
 @proves("S-017")
 @pytest.mark.parametrize("scheme", ["javascript", "data", "vbscript", "file", "blob", "about"])
 def test_a_redirect_uri_that_runs_code_is_refused(shell: Shell, scheme: str) -> None:

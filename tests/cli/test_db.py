@@ -13,6 +13,7 @@ from auth_server.cli.context import CLI
 from auth_server.domain.tokens import Token
 from auth_server.errors import PasscodeInvalid
 from auth_server.protocol.server import Server
+from auth_server.store.records import Consent, RefreshFamily
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
 from tests.servers.postgresql import PostgreSQL
@@ -115,6 +116,25 @@ def test_a_restore_brings_back_nothing_that_was_taken_away(shell: Shell, tmp_pat
     assert shell.login("lost")["status"] == "success"
     assert shell.json("db", "check") == {"ok": True}
     assert not list(shell.home.glob("restore-*"))
+
+
+@proves("S-138")
+def test_a_restore_brings_back_no_consent_and_no_use(shell: Shell, tmp_path: Path) -> None:
+    """Nothing that was withdrawn, and no refresh token or initial access token that may have been used since."""
+    uid = shell.json("users", "add", "jane", "--password", PASSWORD)["uid"]
+    ids = [shell.json("clients", "add", "--scope", "metrics")["client_id"] for _ in range(2)]
+    records, now = shell.server.records, shell.server.clock()
+    for client_id in ids:
+        records.consents.put(Consent(uid, client_id, "openid", now, now))
+    records.refresh_families.add(RefreshFamily("f" * 64, uid, ids[0], now, now + 99, now + 99, now, b"{}"))
+    initial = shell.json("clients", "initial-token", "--uses", "9")["initial_access_token"]
+    file = str(tmp_path / "backup")
+    shell.json("db", "backup", file)
+    shell.server.consents.withdraw(uid, ids[1], CLI)
+    shell.json("db", "restore", file, "--yes")
+    assert [records.consents.get(uid, client_id) is not None for client_id in ids] == [True, False]
+    assert records.refresh_families.find(uid) == []
+    assert not shell.server.initial_tokens.counts(initial)
 
 
 @proves("S-138")
