@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench docs audit security settings-file translations screenshots common-passwords lock migration clean
+.PHONY: help run web-app test lint format bench docs audit security settings-file translations screenshots common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,13 @@ $(VENV)/development.stamp: $(VENV)/runtime.stamp requirements/development.txt
 run: $(VENV)/runtime.stamp ## serve on http://127.0.0.1:2342, made ready by the first start
 	@exec env AUTH_SERVER_HOST="$${AUTH_SERVER_HOST:-$${HOST:-127.0.0.1}}" AUTH_SERVER_PORT="$${AUTH_SERVER_PORT:-$${PORT:-2342}}" \
 		$(BIN)/auth-server serve --quickstart
+
+$(VENV)/web-app.stamp: $(VENV)/runtime.stamp requirements/web-app.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/web-app.txt >&2
+	@touch $@
+
+web-app: $(VENV)/web-app.stamp ## the example of a web application, beside `make run`, on http://127.0.0.1:5000
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec sh examples/web_app/start.sh
 
 test: $(VENV)/development.stamp ## all tests, in parallel; T=path for some of them
 	@$(BIN)/python -m tests.servers.packages
@@ -77,6 +84,8 @@ lock: ## make the hashed requirement files from pyproject.toml; needs uv
 		--extra granian pyproject.toml -o requirements/runtime.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
 		--extra granian --group dev pyproject.toml -c requirements/runtime.txt -o requirements/development.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+		--group web-app -c requirements/development.txt -o requirements/web-app.txt
 
 migration: $(VENV)/development.stamp ## write the next migration: H=records|state M="what it does"
 	@$(BIN)/python tools/new_migration.py $(H) "$(M)"

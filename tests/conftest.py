@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.servers import postgresql, redis
 from tests.servers.auth_server import Pool
 from tests.servers.visitors import Visitor
 
 pytest.register_assert_rewrite("tests.store.conformance")
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,12 @@ def auth_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 def visitor(request: pytest.FixtureRequest, auth_servers: Pool) -> Visitor:
     """Somebody with an address of their own, at a server on each of the web servers."""
     return Visitor(auth_servers.get(request.param))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Chromium of the system, which asks nobody for anything; Playwright bears only one of them in a process."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()

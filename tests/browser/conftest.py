@@ -11,11 +11,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
-from tests.conftest import CHROMIUM
+from tests.conftest import CHROMIUM, FLAGS
 from tests.sites import Site, site
 
-__all__ = ["CHROMIUM"]
-FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+__all__ = ["CHROMIUM", "FLAGS"]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from tests.servers.auth_server import AuthServer, running
 from tests.servers.visitors import Visitor
@@ -19,3 +20,11 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def visitor(live: AuthServer) -> Visitor:
     """Somebody with an address of their own."""
     return Visitor(live)
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A fresh window, without cookies."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    yield context.new_page()
+    context.close()

@@ -16,6 +16,7 @@ REMEMBERED = {
     "uid": r"\b(?=[a-z0-9]*[0-9])[uc][a-z0-9]{15}\b",
     "secret or key id": r"(?<![\w-])[A-Za-z0-9_-]{43}(?![\w-])",
     "key of a second factor": r"\b[A-Z2-7]{32}\b",
+    "user code": r"\b[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}\b",
     "recovery code": r"\b(?=[a-z]*[0-9])[a-z0-9]{12}\b",
 }
 FORGOTTEN = {

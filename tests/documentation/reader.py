@@ -29,7 +29,8 @@ class Reader:
         (self.checkout / ".venv").mkdir()
         for part in ("bin", "lib", "pyvenv.cfg"):
             (self.checkout / ".venv" / part).symlink_to(ROOT / ".venv" / part)
-        (self.checkout / ".venv/runtime.stamp").touch()  # so that `make run` installs nothing while tests run
+        for stamp in ("runtime", "web-app"):  # so that `make` installs nothing while tests run
+            (self.checkout / f".venv/{stamp}.stamp").touch()
         ports = {port: str(free_port()) for port in PORTS}
         self.memory = Memory({f":{shown}": f":{now}" for shown, now in ports.items()})
         self.memory.learn("PORT=5000", f"PORT={ports['5000']}")

@@ -11,7 +11,7 @@ from tools.docs.blocks import blocks
 WRITTEN = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    ROOT / "examples/resource_service/README.md",
+    *sorted((ROOT / "examples").rglob("README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 NAMES = [str(path.relative_to(ROOT)) for path in WRITTEN]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Begin": ("start",),
     "How to": (
+        "how-to/sign-in",
         "how-to/script",
         "how-to/resource-service",
         "how-to/prometheus",
