@@ -31,7 +31,7 @@ from auth_server.protocol.grants import (
     refresh_token,
 )
 from auth_server.protocol.photoprism import app_passwords, config, grants, passcode, password, session
-from auth_server.protocol.tokens import access_token, claims, id_token
+from auth_server.protocol.tokens import access_token, claims, encryption, id_token
 
 FEATURES: tuple[Feature, ...] = (
     discovery.FEATURE,
@@ -50,6 +50,7 @@ FEATURES: tuple[Feature, ...] = (
     refresh_token.FEATURE,
     access_token.FEATURE,
     id_token.FEATURE,
+    encryption.FEATURE,
     claims.FEATURE,
     userinfo.FEATURE,
     end_session.FEATURE,

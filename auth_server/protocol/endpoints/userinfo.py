@@ -1,5 +1,7 @@
 """UserInfo (OpenID Connect Core §5.3): what a person has let a client know of them."""
 
+import orjson
+
 from auth_server.domain import scopes
 from auth_server.domain.client_rules import MAC_ALGS
 from auth_server.domain.tokens import Living
@@ -10,7 +12,8 @@ from auth_server.protocol.errors import InsufficientScope, InvalidToken
 from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Responses, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
-from auth_server.protocol.tokens import claims, id_token
+from auth_server.protocol.tokens import claims, encryption, id_token
+from auth_server.protocol.tokens.encryption import USERINFO
 from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import Client
 
@@ -36,7 +39,7 @@ def respond(request: Request, server: Server) -> Response:
         "sub": subject(user.uid, client, server),
         **claims.released(user, living.token.scope, asked, server),
     }
-    return _signed(told, client, server)
+    return _answer(told, client, server)
 
 
 def _authenticate(request: Request, server: Server) -> Living:
@@ -53,13 +56,20 @@ def _authenticate(request: Request, server: Server) -> Living:
     return living
 
 
-def _signed(told: dict[str, object], client: Client, server: Server) -> Response:
-    """As JSON; as a JWT for a client that is registered for it (OIDC Core §5.3.2)."""
+def _answer(told: dict[str, object], client: Client, server: Server) -> Response:
+    """As JSON; signed, encrypted or both for a client that is registered for it (OIDC Core §5.3.2)."""
     alg = client.metadata.get("userinfo_signed_response_alg")
-    if not alg:
+    wanted = encryption.is_wanted(USERINFO, client)
+    if not alg and not wanted:
         return json_response(told)
-    signed = id_token.sign({**told, "iss": server.issuer, "aud": client.client_id}, "JWT", client, server, str(alg))
-    return Response(200, signed.encode(), (JWT_TYPE,))
+    content: str | bytes = orjson.dumps(told)
+    if alg:
+        content = id_token.sign(
+            {**told, "iss": server.issuer, "aud": client.client_id}, "JWT", client, server, str(alg)
+        )
+    if wanted:
+        content = encryption.encrypted(content, USERINFO, client, server, cty="JWT" if alg else "")
+    return Response(200, content.encode() if isinstance(content, str) else content, (JWT_TYPE,))
 
 
 _SCHEMA: Schema = {

@@ -17,8 +17,9 @@ from auth_server.domain.keys import base64url
 from auth_server.protocol.errors import InvalidRequest
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.server import Server
-from auth_server.protocol.tokens import acr
+from auth_server.protocol.tokens import acr, encryption
 from auth_server.protocol.tokens import claims as person
+from auth_server.protocol.tokens.encryption import ID_TOKEN
 from auth_server.protocol.tokens.subject import session_id, subject
 from auth_server.store.records import Client, User
 
@@ -82,7 +83,8 @@ def issue(
     for name, value in (("at_hash", access_token), ("c_hash", code), ("s_hash", state)):
         if value:
             claims[name] = half_hash(value, alg)
-    return sign(claims, "JWT", client, server)
+    signed = sign(claims, "JWT", client, server)
+    return encryption.encrypted(signed, ID_TOKEN, client, server) if encryption.is_wanted(ID_TOKEN, client) else signed
 
 
 def algorithm(client: Client, server: Server) -> str:
