@@ -1,8 +1,9 @@
-"""Load by wrk: one request over and over on 16 connections that are kept open."""
+"""Load by wrk: one request, or a chain of them, over and over on 16 connections that are kept open."""
 
 import json
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Ask:
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    script: Callable[[], str] | None = None  # Lua for wrk, made for each run, where one request is not like another
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def run(wrk: str, url: str, ask: Ask, seconds: int, core: int | None, threads: i
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         script = Path(folder) / "ask.lua"
-        script.write_text(_script(ask))
+        script.write_text((ask.script() if ask.script else _script(ask)) + _DONE)
         command = [wrk, f"-t{threads}", f"-c{CONNECTIONS * threads}", f"-d{seconds}", "-s", str(script), url + ask.path]
         pinned = command if core is None else ["taskset", "-c", str(core), *command]
         printed = subprocess.run(pinned, check=True, capture_output=True, text=True).stdout
@@ -65,4 +67,4 @@ def _script(ask: Ask) -> str:
     lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in ask.headers.items()]
     if ask.body:
         lines.append(f"wrk.body = {json.dumps(ask.body)}")
-    return "\n".join(lines) + _DONE
+    return "\n".join(lines)

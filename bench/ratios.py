@@ -64,6 +64,10 @@ CASES = (
     Case("session", "GET /api/v1/session", _get_session, {"gunicorn": 0.30, "granian": 0.08}),
     Case("app-password", "POST /api/v1/session with an app password", _post_session, {"gunicorn": 0.15}),
     Case("app-login", "… in place of the password", _login),
+    Case("authorize", "silent authorization, for a code", lambda made, port: made.openid.silent(), {"gunicorn": 0.15}),
+    Case("refresh", "refresh, with an ID token (ES256)", lambda made, port: made.openid.refresh(), {"gunicorn": 0.12}),
+    Case("userinfo", "userinfo", lambda made, port: made.openid.userinfo(), {"gunicorn": 0.30}),
+    Case("flow", "code flow: silent authorization, token, userinfo", lambda made, port: made.openid.flow()),
 )  # fmt: skip
 
 

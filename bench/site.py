@@ -13,7 +13,9 @@ from auth_server.http.lane import Application
 from auth_server.protocol.feature import Authorization
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.access_token import issue
+from bench import openid
 from bench.load import Ask
+from bench.openid import Openid
 from bench.servers import ADMIN_PASSWORD, environment
 
 TOKEN, INTROSPECT, SESSION = "/api/v1/oauth/token", "/api/v1/oauth/introspect", "/api/v1/session"
@@ -46,6 +48,7 @@ class Site:
     jwt: Client
     jwt_limited: Client
     app_password: str
+    openid: Openid
 
 
 def assembled(home: Path) -> tuple[Server, assembly.Stores]:
@@ -67,6 +70,7 @@ def prepare(server: Server) -> Site:
         jwt=_client(server, token_limit=-1, token_format="jwt"),
         jwt_limited=_client(server, token_format="jwt"),
         app_password=issue(allowed, server).value,
+        openid=openid.prepare(server, admin, lambda home: assembled(home)[0]),
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from auth_server.store import tables
 from auth_server.store.engine import reading, writing
 from auth_server.store.records import Consent, RefreshFamily
+from auth_server.store.sqlite_shortcuts import SqliteShortcuts
 from auth_server.store.state import Page
 
 
@@ -52,10 +53,12 @@ class SqlConsents:
 class SqlRefreshFamilies:
     table = tables.refresh_families
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+        self._engine, self._shortcuts = engine, shortcuts
 
     def get(self, family_id: str) -> RefreshFamily | None:
+        if self._shortcuts is not None:
+            return self._shortcuts.family(family_id)
         with reading(self._engine) as connection:
             row = connection.execute(select(self.table).where(self.table.c.family_id == family_id)).one_or_none()
         return RefreshFamily(**row._mapping) if row else None
@@ -65,6 +68,8 @@ class SqlRefreshFamilies:
             connection.execute(insert(self.table).values(**asdict(family)))
 
     def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
+        if self._shortcuts is not None:
+            return self._shortcuts.advance(family_id, number, at, expires_at)
         c = self.table.c
         counts = (c.family_id == family_id) & (c.number == number)
         with writing(self._engine) as connection:

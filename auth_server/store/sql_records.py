@@ -50,7 +50,7 @@ class SqlRecords:
         self.initial_tokens = SqlInitialTokens(engine)
         self.tokens = SqlStoredTokens(engine, self._shortcuts)
         self.consents = SqlConsents(engine)
-        self.refresh_families = SqlRefreshFamilies(engine)
+        self.refresh_families = SqlRefreshFamilies(engine, self._shortcuts)
         self.outbox = SqlOutbox(engine)
         self.keys = SqlSigningKeys(engine)
         self.audit = SqlAudit(engine, self._shortcuts)

@@ -14,11 +14,15 @@ from auth_server.errors import Unavailable
 from auth_server.store import tables
 from auth_server.store.engine import TIMEOUT, mark, turn
 from auth_server.store.mark import UNSETTLED, Mark
-from auth_server.store.records import AuditEvent, StoredToken, User
+from auth_server.store.records import AuditEvent, RefreshFamily, StoredToken, User
 
 _GENERATION = "SELECT value FROM generation"
 _TOKEN = f"SELECT {', '.join(field.name for field in fields(StoredToken))} FROM stored_tokens WHERE key = ?"
 _USER = f"SELECT {', '.join(field.name for field in fields(User))} FROM users WHERE name = ?"
+_FAMILY = f"SELECT {', '.join(field.name for field in fields(RefreshFamily))} FROM refresh_families WHERE family_id = ?"
+_ADVANCE = (
+    "UPDATE refresh_families SET number = number + 1, used_at = ?, expires_at = ? WHERE family_id = ? AND number = ?"
+)
 _NOTE = "INSERT INTO audit_events (at, event, outcome, actor, client_id, address, details) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -45,8 +49,8 @@ class SqliteShortcuts:
         self._path = engine.url.database or ""
         self._mark: Mark | None = None  # until it is needed: a mere question makes no files
         self._local = threading.local()
-        self._writer: sqlite3.Connection | None = None
-        self._writer_pid = 0
+        self._writers: dict[str, sqlite3.Connection] = {}  # by how safe what they write is
+        self._writers_pid = 0
         self._noted = False
 
     def _open(self) -> sqlite3.Connection:
@@ -91,6 +95,11 @@ class SqliteShortcuts:
         row = self._one(_TOKEN, (key,))
         return StoredToken(*row) if row else None
 
+    def family(self, family_id: str) -> RefreshFamily | None:
+        """Return what `RefreshFamilies.get` does."""
+        row = self._one(_FAMILY, (family_id,))
+        return RefreshFamily(*row) if row else None
+
     def user_by_name(self, name: str) -> User | None:
         """Return what `Users.by_name` does, known or not in the same time."""
         row = self._one(_USER, (name.encode("utf-8", "surrogatepass").decode("utf-8", "replace"),))
@@ -106,16 +115,27 @@ class SqliteShortcuts:
         """Do what `Audit.note` does: the event survives the death of processes at once, power loss after `sync`."""
         details = orjson.dumps(dict(event.details)).decode()
         values = (event.at, event.event, event.outcome, event.actor, event.client_id, event.address, details)
-        with turn(self._engine):
-            try:
-                if self._writer is None or self._writer_pid != os.getpid():
-                    self._writer, self._writer_pid = self._open(), os.getpid()
-                    self._writer.execute("PRAGMA synchronous=NORMAL")
-                self._writer.execute(_NOTE, values)
-            except sqlite3.Error as error:
-                self._close_writer()
-                raise _unavailable(error) from error
+        self._write(_NOTE, values, "NORMAL")
         self._noted = True
+
+    def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
+        """Do what `RefreshFamilies.advance` does."""
+        return self._write(_ADVANCE, (at, expires_at, family_id, number), "FULL") > 0
+
+    def _write(self, statement: str, values: Sequence[object], synchronous: str) -> int:
+        """Write by one statement, which is a transaction by itself; return how many rows it touched."""
+        with turn(self._engine):
+            if self._writers_pid != os.getpid():
+                self._writers, self._writers_pid = {}, os.getpid()
+            try:
+                writer = self._writers.get(synchronous)
+                if writer is None:
+                    writer = self._writers[synchronous] = self._open()
+                    writer.execute(f"PRAGMA synchronous={synchronous}")
+                return writer.execute(statement, values).rowcount
+            except sqlite3.Error as error:
+                self._close_writers()
+                raise _unavailable(error) from error
 
     def sync(self) -> None:
         """Write what was noted to disk, without waiting for anybody; what is held back is tried the next time."""
@@ -130,16 +150,17 @@ class SqliteShortcuts:
 
     def close(self) -> None:
         """Close this thread's connections; before a fork there must be none."""
-        self._close_writer()
+        self._close_writers()
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
             del self._local.connection, self._local.pid
 
-    def _close_writer(self) -> None:
-        if self._writer is not None and self._writer_pid == os.getpid():
-            self._writer.close()
-        self._writer = None
+    def _close_writers(self) -> None:
+        if self._writers_pid == os.getpid():
+            for writer in self._writers.values():
+                writer.close()
+        self._writers = {}
 
 
 def _unavailable(error: sqlite3.Error) -> Unavailable:
