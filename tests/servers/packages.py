@@ -1,9 +1,14 @@
-"""The Debian packages whose programs the tests start: `python -m tests.servers.packages` installs what is missing."""
+"""The Debian packages whose programs the tests start, and clients from npm.
 
+`python -m tests.servers.packages` installs what is missing.
+"""
+
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 PACKAGES = {
@@ -18,7 +23,13 @@ PACKAGES = {
     "promtool": "prometheus",
     "nginx": "nginx",
     "systemd-analyze": "systemd",
+    "apache2": "apache2-bin",
+    "mod_auth_openidc.so": "libapache2-mod-auth-openidc",
+    "node": "nodejs",
+    "npm": "npm",
 }
+APACHE_MODULES = Path("/usr/lib/apache2/modules")
+JAVASCRIPT = Path(__file__).parents[1] / "clients/javascript"
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before a package starts its service
 
 
@@ -31,6 +42,8 @@ def find(program: str) -> Path:
     found = shutil.which(program)
     if found:
         return Path(found)
+    if (APACHE_MODULES / program).exists():
+        return APACHE_MODULES / program
     debian = Path("/usr/lib/postgresql").glob(f"*/bin/{program}")  # not in PATH there
     newest = max(debian, key=lambda path: int(path.parts[-3]), default=None)
     if newest is None:
@@ -64,14 +77,32 @@ def install(packages: list[str]) -> None:
             POLICY.unlink()
 
 
+def javascript() -> Path:
+    """Return the folder of the clients from npm; those that are not there yet, or of another version, are installed.
+
+    Raises:
+        FileNotFoundError: npm is missing.
+        subprocess.CalledProcessError: it cannot get them. A test that needs them then fails; it is never skipped.
+    """
+    wanted = sha256((JAVASCRIPT / "package-lock.json").read_bytes()).hexdigest()
+    stamp = JAVASCRIPT / "node_modules/.wanted"
+    with (JAVASCRIPT / "package.json").open() as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            command = [find("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+            subprocess.run(command, cwd=JAVASCRIPT, check=True, stdout=subprocess.DEVNULL)
+            stamp.write_text(wanted)
+    return JAVASCRIPT
+
+
 def main() -> int:
     packages = missing()
-    if not packages:
-        return 0
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if packages and (os.geteuid() != 0 or shutil.which("apt-get") is None):
         print(f"The tests need {', '.join(packages)}: install these packages, on Debian with apt-get as root.")
         return 1
-    install(packages)
+    if packages:
+        install(packages)
+    javascript()
     return 0
 
 

@@ -1,0 +1,73 @@
+// openid-client as a program would use it, one step at a time: each line of standard input is a JSON order, each line
+// of standard output its JSON answer.
+
+import { createInterface } from 'node:readline'
+import * as client from 'openid-client'
+
+let config, checks
+const authentication = {
+  client_secret_basic: ({ secret }) => client.ClientSecretBasic(secret),
+  client_secret_post: ({ secret }) => client.ClientSecretPost(secret),
+  none: () => client.None(),
+  private_key_jwt: ({ jwk }) =>
+    crypto.subtle
+      .importKey('jwk', jwk, { name: 'ECDSA', namedCurve: jwk.crv }, false, ['sign'])
+      .then((key) => client.PrivateKeyJwt({ key, kid: jwk.kid })),
+}
+
+const orders = {
+  async discover({ issuer, client_id, method, ...credentials }) {
+    const how = await authentication[method](credentials)
+    config = await client.discovery(new URL(issuer), client_id, undefined, how, {
+      execute: [client.allowInsecureRequests],
+    })
+    return config.serverMetadata()
+  },
+  async authorize(parameters) {
+    const verifier = client.randomPKCECodeVerifier()
+    checks = { pkceCodeVerifier: verifier, expectedState: client.randomState(), expectedNonce: client.randomNonce() }
+    const url = client.buildAuthorizationUrl(config, {
+      code_challenge: await client.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+      state: checks.expectedState,
+      nonce: checks.expectedNonce,
+      ...parameters,
+    })
+    return url.href
+  },
+  async callback({ url, ...more }) {
+    const tokens = await client.authorizationCodeGrant(config, new URL(url), {
+      ...checks,
+      idTokenExpected: true,
+      ...more,
+    })
+    return { ...tokens, claims: tokens.claims() }
+  },
+  userinfo: ({ token, subject }) => client.fetchUserInfo(config, token, subject),
+  async refresh({ token }) {
+    const tokens = await client.refreshTokenGrant(config, token)
+    return { ...tokens, claims: tokens.claims() }
+  },
+  introspect: ({ token }) => client.tokenIntrospection(config, token),
+  async revoke({ token }) {
+    await client.tokenRevocation(config, token)
+    return null
+  },
+  device: ({ scope }) => client.initiateDeviceAuthorization(config, { scope }),
+  async poll({ answer }) {
+    const tokens = await client.pollDeviceAuthorizationGrant(config, answer)
+    return { ...tokens, claims: tokens.claims() }
+  },
+  async logout(parameters) {
+    return client.buildEndSessionUrl(config, parameters).href
+  },
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { order, ...details } = JSON.parse(line)
+  try {
+    console.log(JSON.stringify({ answer: await orders[order](details) }))
+  } catch (error) {
+    console.log(JSON.stringify({ error: error.error ?? error.code ?? error.message, message: String(error.cause ?? error) }))
+  }
+}
