@@ -76,5 +76,5 @@ FEATURE = Feature(
             ),
         ),
     ),
-    openid_metadata=lambda server: {"check_session_iframe": server.url(PATH)},
+    metadata=lambda server: {"check_session_iframe": server.url(PATH)},
 )

@@ -52,7 +52,7 @@ FEATURE = Feature(
         Member(BACKCHANNEL, text, is_called=True),
         Member("backchannel_logout_session_required", switch),  # each logout token has a sid anyway (§2.2)
     ),
-    openid_metadata=lambda server: {
+    metadata=lambda server: {
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
     },

@@ -112,7 +112,7 @@ FEATURE = Feature(
     name="frontchannel_logout",
     specs=("OpenID Connect Front-Channel Logout 1.0",),
     client_metadata=(Member(URI, text, _check), Member(SESSION_REQUIRED, switch)),
-    openid_metadata=lambda server: {
+    metadata=lambda server: {
         "frontchannel_logout_supported": True,
         "frontchannel_logout_session_supported": True,
     },
