@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from auth_server.errors import InvalidInput
+from auth_server.logs import log
 from auth_server.outbound import Outbound, Unreachable
 from auth_server.store.records import Client
 
@@ -35,7 +36,8 @@ def _fetched(uri: str, outbound: Outbound) -> Sequence[str]:
     try:
         fetched = outbound.get(uri)
         listed = orjson.loads(fetched.body) if fetched.status == 200 else None
-    except (Unreachable, ValueError):
+    except (Unreachable, ValueError) as error:
+        log.info("a sector's redirect URIs were not fetched: %s", error)
         listed = None
     if not isinstance(listed, list) or not all(
         isinstance(entry, str) for entry in listed

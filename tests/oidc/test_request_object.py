@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from joserfc import jws
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from werkzeug.test import TestResponse
 
 from auth_server.errors import InvalidInput
@@ -169,6 +171,7 @@ def test_a_request_waits_as_it_was_resolved(here: Site, host: Host, jane: User, 
         {"client_id": "somebody"},
         {"client_id": 7},
         {"response_type": "code id_token"},
+        {"response_type": ["code"]},
         {"request": "x.y.z"},
         {"request_uri": "https://app.example.org/r"},
     ],
@@ -462,3 +465,27 @@ def test_discovery_says_so(here: Site, document: str) -> None:
     assert told["require_request_uri_registration"] is True
     assert {"RS256", "ES256", "PS256", "EdDSA", "HS256"} <= set(told["request_object_signing_alg_values_supported"])
     assert "none" not in told["request_object_signing_alg_values_supported"]
+
+
+@proves("OIDC Discovery §3", "S-159")
+def test_each_named_algorithm_counts(here: Site, jane: User) -> None:
+    """For a client that is registered for it, or names none and has such a key."""
+    named = here.http.get("/.well-known/openid-configuration").json["request_object_signing_alg_values_supported"]
+    for alg in named:
+        for registered in ({"request_object_signing_alg": alg}, {}):
+            if alg.startswith("HS") and not registered:
+                continue
+            key: Any = None if alg.startswith("HS") else generated(alg)
+            values = {} if key is None else {"jwks": {"keys": [{**key.as_dict(private=False), "kid": "k"}]}}
+            client = Signing(here, values=values, **registered)
+            key = key or OctKey.import_key(client.party.secret or "")
+            given = jws.serialize_compact({"alg": alg}, json.dumps(client.claims()).encode(), key, algorithms=[alg])
+            assert 'name="username"' in client.ask(Browser(here), request=given).text, (alg, registered)
+
+
+def generated(alg: str) -> Any:
+    if alg in ("EdDSA", "Ed25519"):
+        return OKPKey.generate_key("Ed25519")
+    if alg.startswith("ES"):
+        return ECKey.generate_key({"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg])
+    return RSAKey.generate_key(2048)

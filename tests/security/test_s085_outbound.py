@@ -3,16 +3,22 @@
 import gzip
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import requests
 
 from auth_server.outbound import SECONDS, SIZE, Outbound, Unreachable
 from tests import proves
+from tests.servers import certificates
+from tests.servers.auth_server import running
 from tests.servers.documents import Host, hosting, ok
+from tests.signing import EcKey
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
 PUBLIC = "93.184.215.14"
@@ -314,3 +320,53 @@ def test_slow_hosts_take_two_threads_and_no_more(host: Host) -> None:
         for one in slow:
             assert isinstance(one.exception(), Unreachable)
     assert out.get(host.url("/fast")).body == b"{}"
+
+
+@proves("S-085", "S-086")
+def test_tls_is_for_the_name_that_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Certificates of nobody known, or for another name, do not count; what is slow is cut there too."""
+    certificate, key = certificates.make(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with hosting(tls=tls) as host:
+        host.answers["/"] = b"{}"
+        host.answers["/slow"] = dribble(HEAD + b"Content-Length: 100\r\n\r\n")  # type: ignore[assignment]
+        with pytest.raises(Unreachable):
+            Outbound(LOOPBACK).get(host.url("/", scheme="https"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        out = Outbound(LOOPBACK)
+        assert out.get(host.url("/", scheme="https")).body == b"{}"
+        resolver(monkeypatch, ["127.0.0.1"])
+        with pytest.raises(Unreachable):
+            out.get(host.url("/", "app.example", "https"))
+        assert host.asked == ["/"]
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            out.get(host.url("/slow", scheme="https"))
+        assert time.monotonic() - began < SECONDS + 1
+
+
+@proves("S-086")
+def test_others_are_served_while_hosts_are_slow(tmp_path: Path, host: Host) -> None:
+    """One worker with four threads, and more requests by reference and assertions than it has threads."""
+    host.answers["/slow"] = dribble(HEAD + b"\r\n")  # type: ignore[assignment]
+    with running(tmp_path, real_time=True, workers=1, threads=4, outbound_allow=["127.0.0.1"]) as server:
+        uris = {"redirect_uris": ("https://app.example.org/callback",), "jwks": EcKey().jwks}
+        values = {**uris, "metadata": {"request_uris": [host.url("/slow")]}}
+        client_id = server.inside.clients.add(values).client.client_id
+        query = {"client_id": client_id, "request_uri": host.url("/slow"), "redirect_uri": uris["redirect_uris"][0]}
+
+        def ask() -> str:
+            url = f"{server.issuer}/api/v1/oauth/authorize"
+            return requests.get(url, params=query, allow_redirects=False, timeout=30).headers["Location"]
+
+        with ThreadPoolExecutor(12) as threads:
+            asking = [threads.submit(ask) for _ in range(12)]
+            while not host.asked:
+                time.sleep(0.01)
+            for _ in range(20):
+                began = time.monotonic()
+                assert requests.get(f"{server.issuer}/livez", timeout=30).status_code == 200
+                assert time.monotonic() - began < 2
+            assert all("error=invalid_request_uri" in one.result() for one in asking)
+        assert len(host.asked) < 12

@@ -1,6 +1,7 @@
 """A host of somebody else's, in this process: it serves documents, counts who asks, and may misbehave."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ class Host:
     answers: dict[str, bytes | Misbehave] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     connections: int = 0
+    tls: ssl.SSLContext | None = None
 
     def url(self, path: str, host: str = "127.0.0.1", scheme: str = "http") -> str:
         """Return where a document is."""
@@ -24,7 +26,7 @@ class Host:
 
     def serve(self, peer: socket.socket) -> None:
         """Answer one request."""
-        with peer, suppress(OSError):
+        with suppress(OSError), peer if self.tls is None else self.tls.wrap_socket(peer, server_side=True) as peer:
             head = b""
             while b"\r\n\r\n" not in head:
                 part = peer.recv(4096)
@@ -47,11 +49,11 @@ def ok(body: bytes, *headers: str) -> bytes:
 
 
 @contextmanager
-def hosting(address: str = "127.0.0.1", port: int = 0) -> Iterator[Host]:
+def hosting(address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Host]:
     """A host at an address of this machine."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, port), family=family) as listener:
-        host = Host(listener.getsockname()[1])
+        host = Host(listener.getsockname()[1], tls=tls)
 
         def accept() -> None:
             with suppress(OSError):

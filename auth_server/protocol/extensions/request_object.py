@@ -14,6 +14,7 @@ from auth_server.domain import credentials
 from auth_server.domain.client_metadata import Member, switch, text, texts
 from auth_server.domain.client_rules import ASSERTION_ALGORITHMS, MAC_ALGS, has_keys
 from auth_server.errors import InvalidInput
+from auth_server.logs import log
 from auth_server.outbound import Unreachable
 from auth_server.protocol.client_signature import BadSignature, header_of, signed_claims, times_fit, unsigned_claims
 from auth_server.protocol.errors import InvalidRequest, InvalidRequestObject, InvalidRequestUri, RequestNotSupported
@@ -63,7 +64,8 @@ def resolved(parameters: dict[str, str], repeated: set[str], server: Server) -> 
     inside = _parameters(_claims(given, client, server), client, server)
     if is_required(client):
         return {"client_id": client.client_id, **inside}, set()  # RFC 9101 §6.3
-    if inside.get("response_type", "") not in ("", parameters.get("response_type", inside.get("response_type"))):
+    types = {frozenset(side["response_type"].split()) for side in (inside, parameters) if "response_type" in side}
+    if len(types) > 1:
         raise InvalidRequestObject("response_type differs inside and outside of the request object")  # OIDC Core §6.1
     outside = {name: value for name, value in parameters.items() if name not in (BY_VALUE, BY_REFERENCE)}
     return {**outside, **inside}, repeated
@@ -77,10 +79,11 @@ def _fetched(uri: str, client: Client, server: Server) -> str:
         raise InvalidRequestUri("request_uri is not one that the client has registered")
     try:
         fetched = server.outbound.get(plain, MAX_LENGTH)
-    except Unreachable:
+        if fetched.status != 200:
+            raise Unreachable(f"the answer has status {fetched.status}")
+    except Unreachable as error:
+        log.info("a request object of client %s was not fetched: %s", client.client_id, error)
         raise InvalidRequestUri("There is no request object at request_uri") from None
-    if fetched.status != 200:
-        raise InvalidRequestUri("There is no request object at request_uri")
     return fetched.body.decode("ascii", "replace").strip()
 
 
