@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from auth_server.http import operations
 from auth_server.http.admin import keys
 from auth_server.http.documentation import Documentation
-from auth_server.http.pages import account, change_password, consent, device, login, logout, select_account, static
+from auth_server.http.pages import (
+    account,
+    change_password,
+    consent,
+    device,
+    login,
+    logo,
+    logout,
+    select_account,
+    static,
+)
 from auth_server.protocol.feature import Endpoint, Feature
 
 OWN = (*operations.ENDPOINTS, *keys.ENDPOINTS)
@@ -19,6 +29,7 @@ PAGES = (
     *change_password.ENDPOINTS,
     *account.ENDPOINTS,
     *static.ENDPOINTS,
+    *logo.ENDPOINTS,
 )
 
 

@@ -3,11 +3,13 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
 
 from auth_server.store.records import Client
 
+LOGO_PATH = "/logo"
 LONGEST_NAME = 60  # characters
 
 
@@ -17,7 +19,8 @@ class Shown:
 
     Args:
         is_verified: whether those who run the server have registered it as one of their own.
-        logo: https address of a picture; empty without one. So are the pages.
+        logo: path of a picture on this server; empty without one.
+        home, policy, terms: addresses of pages; empty without one.
     """
 
     name: str
@@ -34,25 +37,27 @@ def shown(client: Client, language: str) -> Shown:
     return Shown(
         name=clean(_in_language(kept, "client_name", language)) or clean(client.client_name) or client.client_id,
         is_verified=client.first_party,
-        logo=logo(client, language),
+        logo=_logo_path(client, _in_language(kept, "logo_uri", language)),
         home=_in_language(kept, "client_uri", language),
         policy=_in_language(kept, "policy_uri", language),
         terms=_in_language(kept, "tos_uri", language),
     )
 
 
-def logo(client: Client, language: str) -> str:
-    """Return the address of a client's logo, if the page may load it: over https only."""
-    address = _in_language(client.metadata, "logo_uri", language)
-    return address if address.startswith("https://") else ""
+def logo_of(client: Client, version: str) -> str:
+    """Return the address of that of a client's logos which a page has named; empty if it has none such."""
+    addresses = (value for name, value in client.metadata.items() if name.partition("#")[0] == "logo_uri")
+    return next((address for address in addresses if _version(address) == version), "")
 
 
-def origin(address: str) -> str:
-    """Return the origin of an address, as a policy names it; empty if it could not stand there."""
-    parts = urlsplit(address)
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    fits = parts.netloc and all(letter.isascii() and letter not in " ;,'\"" for letter in place)
-    return place if fits else ""
+def _logo_path(client: Client, address: str) -> str:
+    """Where a logo is on this server: another place when it has another address."""
+    query = urlencode({"client_id": client.client_id, "v": _version(address)})
+    return f"{LOGO_PATH}?{query}" if address else ""
+
+
+def _version(address: str) -> str:
+    return sha256(address.encode()).hexdigest()[:16]
 
 
 def clean(name: str) -> str:

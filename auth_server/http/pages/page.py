@@ -21,11 +21,11 @@ from auth_server.protocol.feature import Body, Endpoint, Operation, Respond, Sur
 from auth_server.protocol.interaction import Interaction
 from auth_server.protocol.messages import Headers, Request, Response
 from auth_server.protocol.server import Server
-from auth_server.store.records import Client, User
+from auth_server.store.records import User
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
 # Bootstrap has its icons as data. A form may lead on to any client, and browsers apply form-action to redirects too:
-# where it leads is proven by then. Beside that nothing comes from elsewhere but the logo of the client at hand.
+# where it leads is proven by then. Nothing comes from elsewhere: clients' logos are shown from here, too (logo.py).
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self';"
     " connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -76,8 +76,8 @@ def show(
 
     Args:
         cookie: of the browser, where it is a new one.
-        values: for the template. Of them, `interaction` has a say in the language, `client` in whose logo may be
-            loaded, and `retry_after` in when to try again.
+        values: for the template. Of them, `interaction` has a say in the language, and `retry_after` in when to try
+            again.
     """
     cookie = cookie or value_of(request, server)
     if not cookie:
@@ -85,9 +85,9 @@ def show(
         headers = (*headers, set_cookie(cookie, server))
     if values.get("retry_after"):
         headers = (*headers, ("Retry-After", str(values["retry_after"])))
-    language, client = language_of(request, values.get("interaction")), values.get("client")
+    language = language_of(request, values.get("interaction"))
     body = rendered(template, language, csrf_token=form_token(cookie, server), **values)
-    return page_response(status, body, language, headers, client if isinstance(client, Client) else None)
+    return page_response(status, body, language, headers)
 
 
 def rendered(template: str, language: str, **values: Any) -> str:
@@ -98,18 +98,10 @@ def rendered(template: str, language: str, **values: Any) -> str:
         )
 
 
-def page_response(
-    status: int, body: str, language: str, headers: Headers = (), client: Client | None = None
-) -> Response:
-    """Return the answer that carries a page.
-
-    Args:
-        client: whose logo the page may load.
-    """
-    logo = clients.origin(clients.logo(client, language)) if client else ""
-    policy = POLICY.replace("img-src 'self' data:", f"img-src 'self' data: {logo}") if logo else POLICY
+def page_response(status: int, body: str, language: str, headers: Headers = ()) -> Response:
+    """Return the answer that carries a page."""
     own: Headers = (HTML, ("Vary", "Cookie, Accept-Language"), ("Content-Language", language))
-    return Response(status, body.encode(), (*own, *headers), policy)
+    return Response(status, body.encode(), (*own, *headers), POLICY)
 
 
 def language_of(request: Request, waiting: Interaction | None = None) -> str:
