@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
-from joserfc import jws, jwt
-from joserfc.jwk import KeySet, OctKey
+from joserfc import jwe, jws, jwt
+from joserfc.jwk import ECKey, KeySet, OctKey
 
 from auth_server import assembly
 from auth_server.background import Background
@@ -134,6 +134,22 @@ def test_it_is_signed_as_the_client_wants(
     deliver(here, background)
     claims = jwt.decode(listener.token(), OctKey.import_key(party.secret), algorithms=["HS256"]).claims
     assert claims["aud"] == party.client_id
+
+
+def test_it_is_encrypted_as_the_client_wants(
+    here: Site, browser: Browser, jane: User, listener: LogoutListener, background: Background
+):
+    """With its key, if that is how it gets ID tokens."""
+    key = ECKey.generate_key("P-256", {"use": "enc"})
+    wanted = {"id_token_encrypted_response_alg": "ECDH-ES", "id_token_encrypted_response_enc": "A128GCM"}
+    party = registered(here, listener, metadata=wanted, jwks={"keys": [key.as_dict(private=False)]})
+    encrypted = party.tokens(browser)["id_token"]
+    algorithms = ["ECDH-ES", "A128GCM"]
+    log_out(browser, str(jwe.decrypt_compact(encrypted, key, algorithms=algorithms).plaintext, "ascii"))
+    deliver(here, background)
+    inside = jwe.decrypt_compact(listener.token(), key, algorithms=algorithms).plaintext
+    assert inside is not None
+    assert claims_of(inside.decode(), here)["events"] == {EVENT: {}}
 
 
 @proves("S-094")

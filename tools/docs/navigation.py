@@ -6,6 +6,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Begin": ("start",),
     "How to": (
         "how-to/sign-in",
+        "how-to/logout",
         "how-to/script",
         "how-to/resource-service",
         "how-to/prometheus",

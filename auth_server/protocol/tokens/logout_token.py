@@ -2,7 +2,8 @@
 
 from auth_server.domain.keys import base64url
 from auth_server.protocol.server import Server
-from auth_server.protocol.tokens import id_token
+from auth_server.protocol.tokens import encryption, id_token
+from auth_server.protocol.tokens.encryption import ID_TOKEN
 from auth_server.protocol.tokens.subject import session_id, subject
 from auth_server.store.records import Client
 
@@ -12,10 +13,13 @@ TTL = 120  # seconds (§2.4)
 
 
 def issue(uid: str, sid: str, client: Client, server: Server) -> str:
-    """Return a logout token, signed as the client's ID tokens are; never with a nonce.
+    """Return a logout token, signed and encrypted as the client's ID tokens are; never with a nonce.
 
     Args:
         sid: of the sign-in; the client knows it by the value that its ID tokens carry.
+
+    Raises:
+        InvalidRequest: keys of the client that are needed for it are not to be had.
     """
     now = server.clock()
     claims = {
@@ -28,4 +32,5 @@ def issue(uid: str, sid: str, client: Client, server: Server) -> str:
         "sub": subject(uid, client, server),
         "sid": session_id(sid, client, server),
     }
-    return id_token.sign(claims, TYP, client, server)
+    signed = id_token.sign(claims, TYP, client, server)
+    return encryption.encrypted(signed, ID_TOKEN, client, server) if encryption.is_wanted(ID_TOKEN, client) else signed
