@@ -7,15 +7,16 @@ Why a file of its own: a token's INSERT moves `PRAGMA data_version`, by which ca
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from auth_server.errors import Unavailable
+from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import Mark
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
+R = TypeVar("R")
 _Values = Sequence[object] | Mapping[str, object]
 
 KEY_DIGITS = 64
@@ -30,6 +31,7 @@ _PUT = f"INSERT OR REPLACE INTO entries ({_COLUMNS}, kind) VALUES (?, ?, ?, ?, ?
 _TAKE = (
     f"UPDATE entries SET taken_at = ? WHERE kind = ? AND key = ? AND {_LIVES} AND client_id IS ? AND taken_at IS NULL"
 )
+_TAKEN = f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND key = ? AND {_LIVES} AND client_id IS ?"
 _SWAP = (
     "UPDATE entries SET expires_at = ?, data = ?, client_id = ?, subject = ?, family = ?"
     f" WHERE kind = ? AND key = ? AND data = ? AND {_LIVES} AND taken_at IS NULL"
@@ -106,6 +108,7 @@ class SqliteState:
         self._path = path
         self._local = threading.local()
         self._writing = threading.Lock()  # in-process writers take turns, for the busy handler would sleep
+        self._synced = GroupCommit(lambda: self._writing, lambda: self._writer("FULL"), lambda: self._drop("FULL"))
         self._writers: dict[str, sqlite3.Connection] = {}
         self._pid = 0
         self._dirty = False
@@ -131,7 +134,7 @@ class SqliteState:
         try:
             return self._reader().execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise Unavailable(f"the state file does not answer ({error})") from error
+            raise _unavailable(error) from error
 
     def _writer(self, synchronous: str) -> sqlite3.Connection:
         if self._pid != os.getpid():
@@ -142,41 +145,33 @@ class SqliteState:
             writer.executescript(_KEEPS)
         return writer
 
-    def _broken(self, synchronous: str, error: sqlite3.Error) -> Unavailable:
+    def _drop(self, synchronous: str) -> None:
         broken = self._writers.pop(synchronous, None)
         if broken:
             broken.close()
-        return Unavailable(f"the state file does not answer ({error})")
 
-    def _execute(self, statement: str, values: _Values, synchronous: str = "NORMAL") -> int:
+    def _execute(self, statement: str, values: _Values) -> int:
         """Write by one statement, which is a transaction by itself; return how many rows it touched.
 
-        NORMAL survives the death of processes, FULL power loss too.
+        It survives the death of processes; power loss only when the background thread has written it to disk.
         """
         with self._writing:
             try:
-                count = self._writer(synchronous).execute(statement, values).rowcount
+                count = self._writer("NORMAL").execute(statement, values).rowcount
             except sqlite3.Error as error:
-                raise self._broken(synchronous, error) from error
+                self._drop("NORMAL")
+                raise _unavailable(error) from error
             self._dirty = True
             return count
 
-    @contextmanager
-    def _write(self, synchronous: str = "NORMAL") -> Iterator[sqlite3.Connection]:
-        """A transaction of several statements."""
-        with self._writing:
-            try:
-                connection = self._writer(synchronous)
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
-                connection.execute("COMMIT")
-                self._dirty = True
-            except sqlite3.Error as error:
-                raise self._broken(synchronous, error) from error
+    def _write(self, write: Callable[[sqlite3.Connection], R]) -> R:
+        """Let *write* make its statements in one transaction; it survives power loss too."""
+        try:
+            result = self._synced.run(write)
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+        self._dirty = True
+        return result
 
     # ---- the interface
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
@@ -191,12 +186,13 @@ class SqliteState:
         return Entry(*rows[0]) if rows else None
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
-        where = f"kind = ? AND key = ? AND {_LIVES} AND client_id IS ?"
-        with self._write("FULL") as connection:
-            first = connection.execute(_TAKE, (now, int(kind), key, now, client_id)).rowcount > 0
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE {where}", (int(kind), key, now, client_id)
-            ).fetchone()
+        these = (int(kind), key, now, client_id)
+
+        def write(connection: sqlite3.Connection) -> tuple[bool, tuple[Any, ...] | None]:
+            first = connection.execute(_TAKE, (now, *these)).rowcount > 0
+            return first, connection.execute(_TAKEN, these).fetchone()
+
+        first, row = self._write(write)
         return Taken(Entry(*row), first) if row else None
 
     def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
@@ -204,7 +200,7 @@ class SqliteState:
         return self._execute(_SWAP, row) > 0
 
     def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
-        with self._write("FULL") as connection:
+        def write(connection: sqlite3.Connection) -> OnceKey | None:
             for once in keys:
                 known = connection.execute("SELECT expires_at FROM spent WHERE key = ?", (once.key,)).fetchone()
                 if known and known[0] > now:
@@ -213,7 +209,9 @@ class SqliteState:
                 "INSERT OR REPLACE INTO spent (key, expires_at) VALUES (?, ?)",
                 [(once.key, once.expires_at) for once in keys],
             )
-        return None
+            return None
+
+        return self._write(write)
 
     def find(self, kind: Kind, index: Index, value: str, page: Page, now: int) -> Sequence[Entry]:
         where, arguments = self._condition(index, value)
@@ -256,7 +254,9 @@ class SqliteState:
             where, arguments = f"{'' if by_kind else '+'}kind = ? AND {where}", (int(kind), *arguments)
         elif by_kind:
             where = f"{_KINDS} AND {where}"
-        return self._execute(f"DELETE FROM entries WHERE {where}", arguments, "FULL")
+        return self._write(
+            lambda connection: connection.execute(f"DELETE FROM entries WHERE {where}", arguments).rowcount
+        )
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         capacity = rate.burst * rate.refill
@@ -314,3 +314,7 @@ class SqliteState:
         if reader is not None:
             reader.close()
             del self._local.connection, self._local.pid
+
+
+def _unavailable(error: sqlite3.Error) -> Unavailable:
+    return Unavailable(f"the state file does not answer ({error})")

@@ -13,6 +13,7 @@ from sqlalchemy import JSON, Boolean, Engine
 from auth_server.errors import Unavailable
 from auth_server.store import tables
 from auth_server.store.engine import TIMEOUT, mark, turn
+from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import UNSETTLED, Mark
 from auth_server.store.records import AuditEvent, RefreshFamily, StoredToken, User
 
@@ -52,6 +53,7 @@ class SqliteShortcuts:
         self._writers: dict[str, sqlite3.Connection] = {}  # by how safe what they write is
         self._writers_pid = 0
         self._noted = False
+        self._synced = GroupCommit(lambda: turn(engine), lambda: self._writer("FULL"), self._close_writers)
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
@@ -115,27 +117,30 @@ class SqliteShortcuts:
         """Do what `Audit.note` does: the event survives the death of processes at once, power loss after `sync`."""
         details = orjson.dumps(dict(event.details)).decode()
         values = (event.at, event.event, event.outcome, event.actor, event.client_id, event.address, details)
-        self._write(_NOTE, values, "NORMAL")
+        with turn(self._engine):
+            try:
+                self._writer("NORMAL").execute(_NOTE, values)
+            except sqlite3.Error as error:
+                self._close_writers()
+                raise _unavailable(error) from error
         self._noted = True
 
     def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
         """Do what `RefreshFamilies.advance` does."""
-        return self._write(_ADVANCE, (at, expires_at, family_id, number), "FULL") > 0
+        values = (at, expires_at, family_id, number)
+        try:
+            return self._synced.run(lambda connection: connection.execute(_ADVANCE, values).rowcount) > 0
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
 
-    def _write(self, statement: str, values: Sequence[object], synchronous: str) -> int:
-        """Write by one statement, which is a transaction by itself; return how many rows it touched."""
-        with turn(self._engine):
-            if self._writers_pid != os.getpid():
-                self._writers, self._writers_pid = {}, os.getpid()
-            try:
-                writer = self._writers.get(synchronous)
-                if writer is None:
-                    writer = self._writers[synchronous] = self._open()
-                    writer.execute(f"PRAGMA synchronous={synchronous}")
-                return writer.execute(statement, values).rowcount
-            except sqlite3.Error as error:
-                self._close_writers()
-                raise _unavailable(error) from error
+    def _writer(self, synchronous: str) -> sqlite3.Connection:
+        if self._writers_pid != os.getpid():
+            self._writers, self._writers_pid = {}, os.getpid()
+        writer = self._writers.get(synchronous)
+        if writer is None:
+            writer = self._writers[synchronous] = self._open()
+            writer.execute(f"PRAGMA synchronous={synchronous}")
+        return writer
 
     def sync(self) -> None:
         """Write what was noted to disk, without waiting for anybody; what is held back is tried the next time."""
