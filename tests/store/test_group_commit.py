@@ -38,11 +38,10 @@ class Queue:
 
     def together(self, *writes: Callable[[sqlite3.Connection], Any]) -> list[Future[Any]]:
         """Let all of them wait for their turn, and then have it."""
-        with ThreadPoolExecutor(len(writes)) as pool:
-            with self.turn:
-                futures = [pool.submit(self.commit.run, write) for write in writes]
-                while len(self.commit._waiting) < len(writes):
-                    pass
+        with ThreadPoolExecutor(len(writes)) as pool, self.turn:
+            futures = [pool.submit(self.commit.run, write) for write in writes]
+            while len(self.commit._waiting) < len(writes):
+                pass
         return futures
 
     def numbers(self) -> list[int]:
