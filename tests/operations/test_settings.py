@@ -138,6 +138,16 @@ def test_a_dangerous_or_wrong_value_stops_the_start(name: str, value: str, why: 
     assert told.startswith(name.removesuffix("_FILE")) or "ISSUER" in told
 
 
+@proves("S-158")
+@pytest.mark.parametrize("word", ["admin:users", "admin:*", "*", "introspect"])
+def test_open_registration_gives_nobody_an_admins_scope(word: str) -> None:
+    """Everybody could have it; with an initial access token it is for an admin to say."""
+    told = mistakes(REGISTRATION="open", REGISTRATION_SCOPES=f"openid {word}")
+    assert told == f"REGISTRATION_SCOPES: {word} would be everybody's with REGISTRATION=open; leave it out"
+    given = {"AUTH_SERVER_REGISTRATION": "token", "AUTH_SERVER_REGISTRATION_SCOPES": f"openid {word}"}
+    assert load(given).settings.registration_scopes == ["openid", word]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -14,6 +14,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "how-to/second-factor",
         "how-to/own-account",
         "how-to/people-and-clients",
+        "how-to/register-clients",
         "how-to/rotate-keys",
         "how-to/back-up",
         "how-to/proxy",

@@ -16,6 +16,7 @@ HEADS = {
     "session_ttl": "Lifetimes",
     "key_rotation_interval": "Keys",
     "login_burst": "Throttles and switches",
+    "registration": "What clients may have",
     "log_level": "Logs and browsers",
 }
 """The heading that stands before a setting."""
