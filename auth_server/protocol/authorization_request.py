@@ -118,9 +118,11 @@ def parse(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, str], set[str]]:
     return dict(pairs), {name for name, times in Counter(name for name, _ in pairs).items() if times > 1}
 
 
-def refuse(redirect: ProvenRedirect, error: OAuthError, server: Server) -> Response:
-    """Tell the client of an error (RFC 6749 §4.1.2.1)."""
-    return redirect.answer({"error": error.code, "error_description": error.description}, server)
+def refuse(
+    redirect: ProvenRedirect, error: OAuthError, server: Server, beside: Mapping[str, str] | None = None
+) -> Response:
+    """Tell the client of an error (RFC 6749 §4.1.2.1), and what else there is to tell."""
+    return redirect.answer({"error": error.code, "error_description": error.description, **(beside or {})}, server)
 
 
 # ---- whose request it is, and where answers go: faults are told to the person

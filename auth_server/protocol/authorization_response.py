@@ -26,7 +26,7 @@ def grant(asked: AuthorizationRequest, browser: Browser, sign_in: SignIn, server
         members |= implicit.access_token_for(asked, sign_in, user, members.get("code", ""), server)
     if ID_TOKEN in asked.response_type:
         members["id_token"] = implicit.id_token_for(asked, sign_in, user, members, server)
-    members |= session_state(asked, browser, server)
+    members |= session_state(asked.redirect, asked.scope, browser, server)
     server.metrics.authorized(asked.client.first_party)
     return asked.redirect.answer(members, server)
 

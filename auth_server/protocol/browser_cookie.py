@@ -60,7 +60,7 @@ def state_cookie(browser: Browser | None, server: Server) -> tuple[str, str]:
     return "Set-Cookie", f"{state_name_of(server)}={browser_state(browser, server)}; Path=/; {place}"
 
 
-def state_if_new(request: Request, browser: Browser, server: Server) -> Headers:
+def state_if_new(request: Request, browser: Browser | None, server: Server) -> Headers:
     """Return the header for it where the browser that asks does not have it yet."""
     known = request.cookie(state_name_of(server)) == browser_state(browser, server)
     return () if known else (state_cookie(browser, server),)

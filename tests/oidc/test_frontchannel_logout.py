@@ -87,6 +87,7 @@ def test_then_it_leads_on(party: RelyingParty, browser: Browser):
     onward = f"{BACK}?state=a%22b%26c"
     assert f'<noscript><meta http-equiv="refresh" content="5; url={onward}"></noscript>' in page.text
     assert f'id="onward" href="{onward}"' in page.text
+    assert page.headers["Refresh"] == f"5; url={onward}"
     assert frames(page) == [FRAME]
 
 

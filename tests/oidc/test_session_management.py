@@ -76,6 +76,18 @@ def test_only_openid_requests_have_it(here: Site, jane: User, browser: Browser):
     assert "session_state" not in answered(party.start(browser, scope="profile", nonce=None))
 
 
+def test_a_failure_says_it_too(party: RelyingParty, browser: Browser):
+    """So that a client notices when somebody signs in."""
+    nobody = answered(party.start(browser, prompt="none"))
+    assert nobody["error"] == "login_required"
+    assert is_unchanged(nobody["session_state"], party.client_id, browser)
+    party.code(browser)
+    assert not is_unchanged(nobody["session_state"], party.client_id, browser)
+    failed = answered(party.start(browser, prompt="none", max_age="x"))
+    assert is_unchanged(failed["session_state"], party.client_id, browser)
+    assert "session_state" not in answered(party.start(browser, prompt="none", max_age="x", scope="profile"))
+
+
 def test_it_changes_with_the_sign_ins(here: Site, party: RelyingParty, browser: Browser):
     """With logout, another account, and another choice; not with a new proof of the same one."""
     join(here, "joe")

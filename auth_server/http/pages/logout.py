@@ -9,7 +9,7 @@ from auth_server.protocol.endpoints import end_session
 from auth_server.protocol.endpoints.end_session import ENDED
 from auth_server.protocol.extensions import frontchannel_logout
 from auth_server.protocol.extensions.frontchannel_logout import Farewell
-from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.messages import Headers, Request, Response
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
 
@@ -33,7 +33,8 @@ def _farewell(users: Sequence[User], request: Request, server: Server) -> Respon
     found = server.records.clients.get
     clients = [client for client_id in left.client_ids if (client := found(client_id))]
     values: dict[str, Any] = {"users": users, "frames": left.frames, "clients": clients, "onward": left.onward}
-    answer = show("logged_out.html", request, server, asked_by=found(left.asked_by), **values)
+    on: Headers = (("Refresh", f"5; url={left.onward}"),) if left.onward else ()  # also where a script does not run
+    answer = show("logged_out.html", request, server, headers=on, asked_by=found(left.asked_by), **values)
     if left.sources:
         answer.policy += f"; frame-src {' '.join(left.sources)}"
     return answer

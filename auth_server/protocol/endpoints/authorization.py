@@ -2,6 +2,8 @@
 
 from auth_server.protocol import authorization_request, interaction
 from auth_server.protocol.authorization_request import CODE, PROMPTS, RESPONSE_TYPES, parse, refuse
+from auth_server.protocol.browser_cookie import browser_of, state_if_new
+from auth_server.protocol.endpoints.check_session import session_state
 from auth_server.protocol.errors import InvalidRequest, OAuthError, Refusal
 from auth_server.protocol.extensions import request_object
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
@@ -28,7 +30,11 @@ def respond(request: Request, server: Server) -> Response:
         asked = authorization_request.check(parameters, repeated, redirect, server)
         return interaction.begin(asked, request, server)
     except OAuthError as error:
-        return refuse(redirect, error, server)
+        browser = browser_of(request, server)
+        state = session_state(redirect, parameters.get("scope", ""), browser, server)
+        answer = refuse(redirect, error, server, state)
+        answer.headers += state_if_new(request, browser, server) if state else ()
+        return answer
 
 
 def _refuse_object(fault: OAuthError, parameters: dict[str, str], repeated: set[str], server: Server) -> Response:

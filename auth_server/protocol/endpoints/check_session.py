@@ -8,9 +8,10 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
+from auth_server.domain import scopes
 from auth_server.domain.browsers import Browser
 from auth_server.domain.clients import origin
-from auth_server.protocol.authorization_request import AuthorizationRequest
+from auth_server.protocol.authorization_request import ProvenRedirect
 from auth_server.protocol.browser_cookie import browser_state, state_name_of
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response
@@ -27,15 +28,15 @@ _PAGE = (
 )
 
 
-def session_state(asked: AuthorizationRequest, browser: Browser, server: Server) -> dict[str, str]:
-    """Return the member of an authentication response by which a client asks later (§2); only OpenID requests have it.
+def session_state(redirect: ProvenRedirect, scope: str, browser: Browser | None, server: Server) -> dict[str, str]:
+    """Return the member of an authentication response by which a client asks later; only OpenID requests have it.
 
     The frame calculates the same from the cookie, and from the origin of the page that asks it.
     """
-    if not asked.is_openid:
+    if not scopes.has(scope, "openid"):
         return {}
     salt = server.random(8).hex()
-    text = f"{asked.client.client_id} {origin(asked.redirect.uri)} {browser_state(browser, server)} {salt}"
+    text = f"{redirect.client.client_id} {origin(redirect.uri)} {browser_state(browser, server)} {salt}"
     return {"session_state": f"{sha256(text.encode()).hexdigest()}.{salt}"}
 
 
