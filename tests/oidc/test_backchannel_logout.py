@@ -1,6 +1,7 @@
 """Back-channel logout: clients are called, at least once, whatever happens meanwhile (Back-Channel Logout 1.0)."""
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,11 +24,14 @@ from tests.people import join
 from tests.relying_party import USERINFO, Browser, RelyingParty, relying_party
 from tests.servers.auth_server import AuthServer
 from tests.servers.logout_listener import PATIENCE, LogoutListener, logout_listener
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis import Redis
 from tests.sites import HttpClient, Site, site
 
 LOGOUT = "/api/v1/oauth/logout"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 OURS = ["127.0.0.0/8"]
+KEY = b64encode(b"k" * 32).decode()
 
 
 @pytest.fixture
@@ -169,6 +173,37 @@ def test_what_the_sign_in_gave_ends_with_it(here: Site, browser: Browser, party:
     refreshed = party.refresh(offline["refresh_token"])
     assert refreshed.status_code == 200
     assert is_alive(here, refreshed.json["access_token"])
+
+
+@proves("S-094", "S-096")
+def test_on_other_stores(
+    tmp_path: Path, postgresql_server: PostgreSQL, redis_server: Redis, worker_id: str, listener: LogoutListener
+):
+    """PostgreSQL and Redis: it ends for every replica, and any of them tells the clients."""
+    database = postgresql_server.create(f"logout_{worker_id}").replace("+psycopg", "")
+    shared = {
+        "database_url": database,
+        "redis_url": redis_server.url,
+        "key_encryption_key": KEY,
+        "outbound_allow": OURS,
+    }
+    first = site(tmp_path / "first", **shared)
+    other = site(tmp_path / "other", **shared)
+    jane = join(first)
+    party, browser = registered(first, listener), Browser(first)
+    online = party.tokens(browser)
+    offline = party.tokens(browser, scope="openid offline_access")
+    unused = party.code(browser)
+    log_out(browser, online["id_token"])
+    assert not is_alive(other, online["access_token"])
+    assert is_alive(other, offline["access_token"])
+    assert party.redeem(unused).status_code == 400
+    deliver(other, Background(other.server))
+    assert claims_of(listener.token(), other)["sub"] == jane.uid
+    party.tokens(browser)
+    other.server.users.change(jane.uid, Changes(enabled=False))
+    deliver(first, Background(first.server))
+    assert claims_of(listener.token(), first)["sub"] == jane.uid
 
 
 @proves("S-096")
