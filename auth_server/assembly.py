@@ -204,7 +204,7 @@ def assemble(
             clock,
             random,
         ),
-        client_keys=ClientKeys(outbound, clock),
+        client_keys=ClientKeys(outbound, state, clock),
         initial_tokens=InitialTokens(records, audit, clock, random),
         passwords=passwords,
         login=Login(records, users, tokens, passwords, second_factor, throttles, audit, metrics, clock),

@@ -14,7 +14,9 @@ from auth_server.domain import client_keys
 from auth_server.domain.client_keys import NoKeys
 from auth_server.errors import InvalidInput
 from tests import proves
+from tests.servers.auth_server import running
 from tests.servers.documents import Host, hosting, ok
+from tests.servers.visitors import Visitor
 from tests.signing import EcKey, compact
 from tests.sites import ISSUER, Site, site
 
@@ -228,3 +230,32 @@ def test_a_key_to_encrypt_with_is_found(here: Site, host: Host) -> None:
     with pytest.raises(NoKeys):
         here.server.client_keys.for_encryption(record, "ECDH-ES+A256KW")
     assert [client.send(signs), client.send(encrypts)] == [200, 401]
+
+
+@proves("OIDC Core §10.1.1", "S-086")
+def test_all_workers_together_ask_no_more_often(tmp_path: Path, host: Host) -> None:
+    """What one has fetched the others read, and an unknown key is looked for once a minute by all of them."""
+    with running(tmp_path, workers=2, outbound_allow=["127.0.0.1"]) as server:
+        visitor = Visitor(server)
+        old, new, foreign = EcKey("old"), EcKey("new"), EcKey("foreign")
+        host.answers["/jwks"] = json.dumps(old.jwks).encode()
+        values = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": host.url("/jwks")}
+        client_id = visitor.client("metrics", **values).client_id
+
+        def send(key: EcKey) -> int:
+            visitor.move()
+            own = {"iss": client_id, "sub": client_id, "aud": server.issuer, "exp": server.clock() + 60}
+            assertion = compact({"alg": "ES256", "kid": key.kid}, {**own, "jti": str(next(_jtis))}, key.sign)
+            proof = {"client_assertion_type": TYPE, "client_assertion": assertion}
+            return visitor.post("/api/v1/oauth/token", {"grant_type": "client_credentials", **proof}).status
+
+        assert {send(old) for _ in range(12)} == {200}
+        assert len(host.asked) == 1
+        host.answers["/jwks"] = json.dumps(new.jwks).encode()
+        assert {send(new) for _ in range(12)} == {200}
+        assert {send(foreign) for _ in range(12)} == {401}
+        assert len(host.asked) == 2
+        server.clock.advance(client_keys.PAUSE)
+        assert {send(foreign) for _ in range(12)} == {401}
+        assert {send(new) for _ in range(12)} == {200}
+        assert len(host.asked) == 3
