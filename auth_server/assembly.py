@@ -212,7 +212,7 @@ def assemble(
         sign_outs=sign_outs,
         outbox=outbox,
         browsers=Browsers(records, state, sign_outs, clock, random, settings.session_ttl, settings.session_idle),
-        consents=Consents(records, tokens, refresh_tokens, audit, clock),
+        consents=Consents(records, tokens, refresh_tokens, sign_outs, audit, clock),
         refresh_tokens=refresh_tokens,
         outbound=outbound,
         sealing=sealing,

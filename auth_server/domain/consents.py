@@ -6,6 +6,7 @@ from auth_server.clock import Clock
 from auth_server.domain import scopes
 from auth_server.domain.audit import Actor, Audit
 from auth_server.domain.refresh_tokens import RefreshTokens
+from auth_server.domain.sign_outs import SignOuts
 from auth_server.domain.tokens import Tokens
 from auth_server.store.records import Consent, Records
 from auth_server.store.state import Page
@@ -15,10 +16,16 @@ class Consents:
     """All consents."""
 
     def __init__(
-        self, records: Records, tokens: Tokens, refresh_tokens: RefreshTokens, audit: Audit, clock: Clock
+        self,
+        records: Records,
+        tokens: Tokens,
+        refresh_tokens: RefreshTokens,
+        sign_outs: SignOuts,
+        audit: Audit,
+        clock: Clock,
     ) -> None:
         self._records, self._tokens, self._refresh_tokens = records, tokens, refresh_tokens
-        self._audit, self._clock = audit, clock
+        self._sign_outs, self._audit, self._clock = sign_outs, audit, clock
 
     def covers(self, uid: str, client_id: str, scope: str, claims: Sequence[str] = ()) -> bool:
         """Tell whether a person has allowed a client all of *scope* and *claims* before."""
@@ -41,8 +48,12 @@ class Consents:
         self._audit.change("consent.give", by, client_id=client_id, uid=uid, scope=scope)
 
     def withdraw(self, uid: str, client_id: str, by: Actor) -> None:
-        """Take back what a person has allowed a client: all it holds for them is dead on return (S-042)."""
+        """Take back what a person has allowed a client: all it holds for them is dead on return (S-042).
+
+        It is told to sign them out, too.
+        """
         self._records.consents.remove(uid, client_id)
+        self._sign_outs.dismiss(uid, client_id)
         self._refresh_tokens.withdraw(uid, client_id)
         self._tokens.revoke_of(uid, client_id)
         self._audit.change("consent.withdraw", by, client_id=client_id, uid=uid)

@@ -81,17 +81,22 @@ class SignOuts:
         Args:
             keep: the sid of a sign-in that goes on.
         """
-        now = self._clock()
-        entries = self._state.each(Kind.TOLD, now, Index.SUBJECT, uid)
-        told = [Told(uid, **orjson.loads(entry.data)) for entry in entries]
-        over = [one for one in told if one.sid != keep]
+        over = [one for one in self._told(uid) if one.sid != keep]
         self.announce(over)
         for one in over:
             self._state.revoke(Index.KEY, one.key.hex())
 
+    def dismiss(self, uid: str, client_id: str) -> None:
+        """Tell one client that a person's sign-ins are over for it, though not for others."""
+        self.announce([one for one in self._told(uid) if one.client_id == client_id])
+
     def has_ended(self, sid: str) -> bool:
         """Tell whether a sign-in has ended a moment ago; asked after something was made for it."""
         return self._state.get(Kind.ENDED, _ended(sid), self._clock()) is not None
+
+    def _told(self, uid: str) -> list[Told]:
+        entries = self._state.each(Kind.TOLD, self._clock(), Index.SUBJECT, uid)
+        return [Told(uid, **orjson.loads(entry.data)) for entry in entries]
 
     def _wants(self, told: Told) -> bool:
         client = self._records.clients.get(told.client_id)

@@ -339,6 +339,21 @@ def test_a_new_password_ends_the_other_sign_ins(
     assert claims_of(listener.token(), here)["sid"] != sid
 
 
+def test_an_application_whose_access_is_removed_hears_of_it(
+    here: Site, browser: Browser, party: RelyingParty, listener: LogoutListener, background: Background,
+    listen: Callable[[], LogoutListener],
+):  # fmt: skip
+    """As the account page says; others do not."""
+    other = listen()
+    registered(here, other).tokens(browser)
+    sid = claims_of(party.tokens(browser)["id_token"], here)["sid"]
+    browser.open("/account/")
+    assert "signed out of your account" in browser.send(withdraw=party.client_id).text
+    deliver(here, background)
+    assert claims_of(listener.token(), here)["sid"] == sid
+    assert other.received.empty()
+
+
 def test_a_client_that_is_gone_is_not_called(
     here: Site, browser: Browser, party: RelyingParty, listener: LogoutListener, background: Background
 ):
