@@ -320,6 +320,7 @@ _SHOWN = tuple(f.name for f in fields(Client) if f.name not in _HIDDEN)
 def described(client: Client) -> dict[str, Any]:
     """Return a client as RFC 7591 metadata plus our own members; no secret and no digest."""
     shown = {name: _plain(getattr(client, name)) for name in _SHOWN}
+    shown["self_registered"] = bool(client.registration_token)
     times = {"created_at": rfc3339(client.created_at), "updated_at": rfc3339(client.updated_at)}
     return {**client.metadata, **shown, **times}
 
