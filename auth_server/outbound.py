@@ -27,6 +27,8 @@ SIZE = 262144  # bytes of an answer
 NAMES_AT_ONCE = 16  # names that are looked up at the same time
 AT_ONCE = 2  # documents that are fetched at the same time, while whoever needs them waits
 PATIENCE = 0.25  # seconds to wait until others have theirs
+REST = 30.0  # seconds that a host is left alone after it has used up its time
+MOST = 1000  # hosts that this is remembered of
 _UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given to anyone (RFC 4291 §2.4)
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # IPv4 behind NAT64 (RFC 6052)
 
@@ -56,6 +58,7 @@ class Outbound:
     def __init__(self, allowed: Sequence[Network] = (), at_once: int = AT_ONCE) -> None:
         self._allowed = tuple(allowed)
         self._free = threading.BoundedSemaphore(at_once)
+        self._slow: dict[str, float] = {}  # host to the time, in monotonic seconds, until which it is left alone
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -74,12 +77,23 @@ class Outbound:
         Raises:
             Unreachable: it is not to be had, or not to be asked for.
         """
+        host = self._parts(url)[1]
+        if self._slow.get(host, 0) > time.monotonic():
+            raise Unreachable(f"{host} was too slow a moment ago")
         if not self._free.acquire(timeout=PATIENCE):
             raise Unreachable("too much is fetched at the same time")
+        began = time.monotonic()
         try:
             return self._ask("GET", url, None, {"Accept": "application/json, application/jwt, */*;q=0.1"}, limit)
         finally:
             self._free.release()
+            if time.monotonic() - began >= SECONDS:
+                self._leave_alone(host)
+
+    def _leave_alone(self, host: str) -> None:
+        self._slow[host] = time.monotonic() + REST
+        while len(self._slow) > MOST:
+            self._slow.pop(next(iter(self._slow)), None)
 
     def post(self, url: str, body: bytes, content_type: str) -> Fetched:
         """Send something.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from auth_server.outbound import SECONDS, SIZE, Outbound, Unreachable
+from auth_server.outbound import REST, SECONDS, SIZE, Outbound, Unreachable
 from tests import proves
 from tests.servers import certificates
 from tests.servers.auth_server import running
@@ -304,8 +304,8 @@ def test_a_byte_now_and_then_is_cut_after_five_seconds(out: Outbound, host: Host
 
 
 @proves("S-086")
-def test_slow_hosts_take_two_threads_and_no_more(host: Host) -> None:
-    """Whoever comes meanwhile is refused at once, and not kept."""
+def test_slow_hosts_take_two_threads_and_no_more(monkeypatch: pytest.MonkeyPatch, host: Host) -> None:
+    """Whoever comes meanwhile is refused at once, and not kept; and then they are left alone for a while."""
     out = Outbound(LOOPBACK)
     host.answers["/slow"] = dribble(HEAD + b"\r\n")  # type: ignore[assignment]
     host.answers["/fast"] = b"{}"
@@ -319,6 +319,9 @@ def test_slow_hosts_take_two_threads_and_no_more(host: Host) -> None:
         assert time.monotonic() - began < 1
         for one in slow:
             assert isinstance(one.exception(), Unreachable)
+    with pytest.raises(Unreachable, match="too slow a moment ago"):
+        out.get(host.url("/fast"))
+    monkeypatch.setattr(time, "monotonic", lambda: began + SECONDS + REST + 1)
     assert out.get(host.url("/fast")).body == b"{}"
 
 

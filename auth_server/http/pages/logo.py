@@ -23,7 +23,7 @@ from auth_server.store.state import Entry, Kind
 SIZE = 131072  # bytes
 KEPT = 3600  # seconds
 AGAIN = 600  # seconds until one that could not be had is tried again
-AT_ONCE = 2  # fetches in each process: slow hosts must not hold all threads
+AT_ONCE = 1  # fetches in each process: of the two that it has, one is left for what clients need more
 NONE = b""
 # Told by what they begin with, whatever their host says: only what cannot run anything.
 _KINDS: Mapping[bytes, str] = {
