@@ -36,6 +36,6 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "api-stability",
         "changelog",
     ),
-    "Inside": ("architecture", "security", "dependencies", "decisions/index"),
+    "Inside": ("architecture", "security", "conformance", "dependencies", "decisions/index"),
 }
 """Heads of the list beside each page, and the pages below them."""
