@@ -35,13 +35,18 @@ def clear_cookie(server: Server) -> tuple[str, str]:
     return name, f"{value}; Max-Age=0"
 
 
-def cookies(value: str, server: Server) -> Headers:
-    """Return the headers for a browser whose sign-ins have changed: its new cookie, and the state of them."""
+def cookies(value: str, request: Request, server: Server) -> Headers:
+    """Return the headers for a browser whose sign-ins have changed: its new cookie, and their state if it has that."""
+    if not request.cookie(state_name_of(server)):
+        return (set_cookie(value, server),)
     return set_cookie(value, server), state_cookie(server.browsers.find(value), server)
 
 
 def state_name_of(server: Server) -> str:
-    """Return the name of the cookie that tells scripts of ours whether the sign-ins are still the same."""
+    """Return the name of the cookie that tells scripts of ours whether the sign-ins are still the same.
+
+    A browser gets it with the first answer that lets a client ask for that.
+    """
     return f"{name_of(server)}_state"
 
 
@@ -64,3 +69,9 @@ def state_if_new(request: Request, browser: Browser | None, server: Server) -> H
     """Return the header for it where the browser that asks does not have it yet."""
     known = request.cookie(state_name_of(server)) == browser_state(browser, server)
     return () if known else (state_cookie(browser, server),)
+
+
+def with_state(headers: Headers, browser: Browser, server: Server) -> Headers:
+    """Return headers with the one for it, if that is not among them."""
+    wanted = state_cookie(browser, server)
+    return headers if wanted in headers else (*headers, wanted)

@@ -18,7 +18,7 @@ from auth_server.domain.client_rules import LOOPBACK_HOSTS
 from auth_server.protocol import authorization_request
 from auth_server.protocol.authorization_request import AuthorizationRequest, refuse
 from auth_server.protocol.authorization_response import grant
-from auth_server.protocol.browser_cookie import browser_of, set_cookie, state_if_new, value_of
+from auth_server.protocol.browser_cookie import browser_of, set_cookie, state_if_new, value_of, with_state
 from auth_server.protocol.errors import (
     AccountSelectionRequired,
     ConsentRequired,
@@ -88,7 +88,7 @@ def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Resp
     step, sign_in = next_step(asked, browser, Interaction("", ""), server)
     if step is None and browser is not None and sign_in is not None:
         answer = _granted(asked, browser, sign_in, server)
-        answer.headers += state_if_new(request, browser, server)
+        answer.headers += state_if_new(request, browser, server) if asked.is_openid else ()
         return answer
     assert step is not None
     if "none" in asked.prompt:  # OIDC Core §3.1.2.6
@@ -134,7 +134,7 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
         if step is None and browser is not None and sign_in is not None:
             server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex())
             answer = _granted(asked, browser, sign_in, server)
-            answer.headers += headers
+            answer.headers += with_state(headers, browser, server) if asked.is_openid else headers
             return answer
     except OAuthError as error:
         answer = refuse(redirect, error, server)

@@ -114,6 +114,15 @@ def test_it_changes_with_the_sign_ins(here: Site, party: RelyingParty, browser: 
     assert not is_unchanged(alone, party.client_id, browser)
 
 
+def test_who_signs_in_to_no_client_has_no_such_cookie(here: Site, jane: User, browser: Browser):
+    """Nobody asks there."""
+    browser.open("/login")
+    browser.sign_in()
+    browser.open("/logout")
+    browser.send(decision="allow")
+    assert browser.http.get_cookie(COOKIE, domain="auth.example.org") is None
+
+
 @proves("S-035")
 def test_the_cookie_holds_no_secret(here: Site, party: RelyingParty, browser: Browser):
     """Nothing that opens anything, and not the sid that clients know."""

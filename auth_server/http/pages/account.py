@@ -45,7 +45,7 @@ def submit(request: Request, server: Server) -> Response:
         server.consents.withdraw(user.uid, client_id, Actor(user.uid, client_id, request.address))
         return lead_to(PATH, server, done="withdrawn")
     chosen = server.browsers.select(cookie, uid) if uid else None
-    return lead_to(PATH, server, cookies(chosen[0], server) if chosen else ())
+    return lead_to(PATH, server, cookies(chosen[0], request, server) if chosen else ())
 
 
 def _consents(user: User, language: str, server: Server) -> list[tuple[Consent, Shown]]:

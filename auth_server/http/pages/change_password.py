@@ -78,7 +78,7 @@ def submit(request: Request, server: Server) -> Response:
         return _form(request, server, person, 429, retry_after=error.retry_after)
     request.actor = changed.uid
     new = server.browsers.renew(cookie, changed)
-    headers = cookies(new, server) if new else ()
+    headers = cookies(new, request, server) if new else ()
     if person.waiting is not None:
         return interaction.resume(person.waiting, new or cookie, server, headers)
     wanted = after(request)

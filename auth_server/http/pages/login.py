@@ -71,7 +71,7 @@ def _signed_in(
 ) -> Response:
     """Give the browser a new cookie (S-056), and lead on."""
     new, _ = server.browsers.sign_in(cookie, user, amr)
-    headers = cookies(new, server)
+    headers = cookies(new, request, server)
     request.actor = user.uid
     if waiting is not None:
         return interaction.resume(interaction.signed_in(waiting, user.uid), new, server, headers)

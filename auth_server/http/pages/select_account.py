@@ -34,7 +34,8 @@ def submit(request: Request, server: Server) -> Response:
         return page(request, server)
     new, _ = chosen
     request.actor = uid
-    return interaction.resume(interaction.selected(waiting, uid), new, server, cookies(new, server))
+    headers = cookies(new, request, server)
+    return interaction.resume(interaction.selected(waiting, uid), new, server, headers)
 
 
 ENDPOINTS = (

@@ -11,7 +11,7 @@ from auth_server.domain import credentials
 from auth_server.domain.audit import Actor
 from auth_server.domain.browsers import SignIn
 from auth_server.protocol.authorization_request import parse
-from auth_server.protocol.browser_cookie import browser_of, clear_cookie, state_cookie, value_of
+from auth_server.protocol.browser_cookie import browser_of, clear_cookie, state_cookie, state_name_of, value_of
 from auth_server.protocol.errors import Refusal
 from auth_server.protocol.extensions.frontchannel_logout import farewell, keep
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
@@ -102,7 +102,9 @@ def sign_out(asked: LogoutRequest, uid: str | None, request: Request, server: Se
     for one in ended:
         server.audit.change("logout", Actor(one.uid, address=request.address), uid=one.uid)
     browser = browser_of(request, server)
-    headers: Headers = (state_cookie(browser, server), *(() if browser else (clear_cookie(server),)))
+    headers: Headers = () if browser else (clear_cookie(server),)
+    if request.cookie(state_name_of(server)):
+        headers += (state_cookie(browser, server),)
     left = farewell(ended, _onward(asked), asked.client, server)
     if left is None:
         return _away(asked, server, headers)
