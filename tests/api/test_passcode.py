@@ -1,9 +1,7 @@
 """Setting up a second factor over PhotoPrism's API: what is shown, what is refused, and what it ends."""
 
-import struct
 import subprocess
 import sys
-import zlib
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from auth_server.store.records import AuditEvent, User
 from auth_server.store.state import Page
 from tests import proves
 from tests.authenticators import activated, made, passcode
+from tests.images import pixels
 from tests.people import PASSWORD, alive, app_password, bearer, join, login, signed_in
 from tests.sites import Site, site
 
@@ -57,22 +56,9 @@ def events(here: Site, prefix: str = "passcode.") -> list[AuditEvent]:
     return [event for event in reversed(found) if event.event.startswith(prefix)]
 
 
-def pixels(uri: str) -> memoryview:
-    """The grey values of an image of one bit a pixel."""
-    data, place, packed = b64decode(uri.removeprefix("data:image/png;base64,"), validate=True), 8, b""
-    width, height = struct.unpack(">2I", data[16:24])
-    while place < len(data):
-        length, kind = struct.unpack(">I4s", data[place : place + 8])
-        content = data[place + 8 : place + 8 + length]
-        assert struct.unpack(">I", data[place + 8 + length :][:4])[0] == zlib.crc32(kind + content)
-        packed += content if kind == b"IDAT" else b""
-        place += 12 + length
-    lines, row = zlib.decompress(packed), 1 + -(-width // 8)
-    grey = bytearray()
-    for number in range(height):
-        bits = bin(int.from_bytes(b"\1" + lines[number * row + 1 : (number + 1) * row], "big"))[3:]
-        grey += bytes(255 * int(bit) for bit in bits[:width])
-    return memoryview(bytes(grey)).cast("B", (height, width))
+def pixels_of(uri: str) -> memoryview:
+    """The grey values of an image in a data URI."""
+    return pixels(b64decode(uri.removeprefix("data:image/png;base64,"), validate=True))
 
 
 def test_a_new_key_is_shown_with_its_secrets(here: Site, jane: User, session: str):
@@ -92,7 +78,7 @@ def test_a_new_key_is_shown_with_its_secrets(here: Site, jane: User, session: st
     }
     assert (len(secret), secret.strip("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")) == (32, "")
     assert (len(recovery_code), recovery_code.strip("abcdefghijklmnopqrstuvwxyz0123456789")) == (12, "")
-    grey = pixels(image)
+    grey = pixels_of(image)
     assert grey.shape == (350, 350)
     uri = f"otpauth://totp/auth-server:jane?algorithm=SHA1&digits=6&issuer=auth-server&period=30&secret={secret}"
     assert [code.text for code in zxingcpp.read_barcodes(grey)] == [uri]
@@ -104,7 +90,7 @@ def test_every_name_fits_into_the_qr_code(here: Site, name: str):
     """Quoted as a URI needs it."""
     user = here.server.users.add(name, PASSWORD, Changes())
     answer = passcode(here, user, here.session(user), password=PASSWORD)
-    grey = pixels(answer.json["QRCode"])
+    grey = pixels_of(answer.json["QRCode"])
     assert grey.shape == (350, 350)
     (code,) = zxingcpp.read_barcodes(grey)
     label, _, query = code.text.partition("?")

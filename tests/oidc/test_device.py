@@ -1,12 +1,14 @@
 """Device authorization: a code on one screen, a person at another."""
 
 import pytest
+import zxingcpp
 from werkzeug.test import TestResponse
 
 from auth_server.domain.users import Changes
 from auth_server.protocol.grants.device_authorization import GRANT_TYPE
 from auth_server.store.records import User
 from tests import proves
+from tests.images import pixels
 from tests.relying_party import Browser, RelyingParty, relying_party
 from tests.sites import Site
 
@@ -135,3 +137,15 @@ def test_a_sign_in_leads_nowhere_else(here: Site, jane: User, browser: Browser, 
         data={"csrf_token": browser.hidden()["csrf_token"], "username": "jane", "password": "Blue-whale-42-sings"},
     )  # fmt: skip
     assert answer.headers["Location"] == "https://auth.example.org/account/"
+
+
+def test_a_device_can_show_the_address_as_an_image(here: Site, party: RelyingParty):
+    """Without making it itself; whether a code waits for anybody, the image does not tell."""
+    told = begun(party)
+    path = told["verification_qr_uri"].removeprefix(here.server.issuer)
+    image = here.http.get(path)
+    assert (image.status_code, image.mimetype, image.headers["Cache-Control"]) == (200, "image/png", "no-store")
+    assert [code.text for code in zxingcpp.read_barcodes(pixels(image.data))] == [told["verification_uri_complete"]]
+    assert here.http.get("/device/qr-code?user_code=wdjb%20mjht").status_code == 200
+    for odd in ("", "?user_code=AEIO-UAEI", "?user_code=WDJB", "?user_code=%3Cscript%3E"):
+        assert here.http.get(f"/device/qr-code{odd}").status_code == 404

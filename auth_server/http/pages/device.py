@@ -8,13 +8,15 @@ from urllib.parse import urlencode
 
 from auth_server.domain import scopes
 from auth_server.domain.audit import Actor
-from auth_server.errors import Throttled
+from auth_server.errors import NotFound, Throttled
 from auth_server.http.pages import words
 from auth_server.http.pages.change_password import PATH as CHANGE_PASSWORD
 from auth_server.http.pages.page import check_form, endpoint, lead_to, show, sign_in_first, signed_in
+from auth_server.protocol.feature import Endpoint, Operation, Surface
 from auth_server.protocol.grants import device_authorization as device_grant
 from auth_server.protocol.grants.device_authorization import PAGE, Device
 from auth_server.protocol.messages import Request, Response
+from auth_server.protocol.qr_code import png
 from auth_server.protocol.server import Server
 from auth_server.store.records import User
 
@@ -89,4 +91,34 @@ def _decided(code: str, allowed: bool, request: Request, server: Server) -> Resp
     return show("device_done.html", request, server, client=client, allowed=allowed)
 
 
-ENDPOINTS = (endpoint(PAGE, page, submit, "Let a device in", {USER_CODE: "The code that the device shows."}),)
+def picture(request: Request, server: Server) -> Response:
+    """Return the address of a code's page as a QR code, for the device to show. Whether the code waits, it says not.
+
+    Raises:
+        NotFound: it has not a code's form.
+    """
+    code = device_grant.clean_user_code(request.query.get(USER_CODE, ""))
+    if len(code) != device_grant.CODE_LENGTH or not set(code) <= set(device_grant.LETTERS):
+        raise NotFound("Not found")
+    address = server.url(f"{PAGE}?{USER_CODE}={code[:4]}-{code[4:]}")
+    return Response(200, png(address), (("Content-Type", "image/png"),))
+
+
+ENDPOINTS = (
+    endpoint(PAGE, page, submit, "Let a device in", {USER_CODE: "The code that the device shows."}),
+    Endpoint(
+        device_grant.QR_CODE,
+        surface=Surface.PAGE,
+        tag="Pages",
+        operations=(
+            Operation(
+                "GET",
+                picture,
+                "A code as a QR code",
+                query={USER_CODE: "The code that the device shows."},
+                responses={200: "An image.", 404: "That is no code."},
+                produces="image/png",
+            ),
+        ),
+    ),
+)

@@ -34,7 +34,7 @@ GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 TTL = 600  # seconds that a person has (RFC 8628 §3.2; at most 15 minutes: S-110)
 KNOWN_FOR = 600  # seconds more that an expired code is told from an unknown one
 INTERVAL = 5  # seconds between two questions of a device
-PAGE = "/device"
+PAGE, QR_CODE = "/device", "/device/qr-code"
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; nothing that looks like something else (RFC 8628 §6.1)
 CODE_LENGTH = 8  # of 20 letters: 34 bits
 FLOOD = Rate(60, 10)  # requests of one address that wait for a person
@@ -88,6 +88,7 @@ def respond(request: Request, server: Server) -> Response:
             "user_code": shown,
             "verification_uri": server.url(PAGE),
             "verification_uri_complete": server.url(f"{PAGE}?user_code={shown}"),
+            "verification_qr_uri": server.url(f"{QR_CODE}?user_code={shown}"),
             "expires_in": TTL,
             "interval": INTERVAL,
         }
@@ -234,6 +235,11 @@ _SCHEMA: Schema = {
         "user_code": {"type": "string", "examples": ["WDJB-MJHT"]},
         "verification_uri": {"type": "string", "format": "uri"},
         "verification_uri_complete": {"type": "string", "format": "uri"},
+        "verification_qr_uri": {
+            "type": "string",
+            "format": "uri",
+            "description": "That address as a QR code, for devices that can show an image and make none (PNG).",
+        },
         "expires_in": {"type": "integer", "description": "Seconds."},
         "interval": {"type": "integer", "description": "Seconds between two requests for the token."},
     },
@@ -266,6 +272,7 @@ FEATURE = Feature(
                                 "user_code": "WDJB-MJHT",
                                 "verification_uri": "http://127.0.0.1:2342/device",
                                 "verification_uri_complete": "http://127.0.0.1:2342/device?user_code=WDJB-MJHT",
+                                "verification_qr_uri": "http://127.0.0.1:2342/device/qr-code?user_code=WDJB-MJHT",
                                 "expires_in": TTL,
                                 "interval": INTERVAL,
                             },

@@ -19,7 +19,7 @@ from auth_server.errors import (
     Throttled,
     Unavailable,
 )
-from auth_server.protocol import bearer, examples
+from auth_server.protocol import bearer, examples, qr_code
 from auth_server.protocol.description import Example, Parameter, Schema
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
@@ -144,7 +144,7 @@ def _create(asked: Asked, server: Server) -> Response:
         new = server.second_factor.create(user, asked.by)
     except NotFound:
         raise Conflict(NOT_SAVED) from None
-    image = authenticator.qr_code(authenticator.key_uri(user.name, new.secret))
+    image = qr_code.data_uri(authenticator.key_uri(user.name, new.secret))
     secrets = {"Secret": new.secret, "QRCode": image, "RecoveryCode": new.recovery_code}
     return json_response(_shape(new.passcode) | secrets)
 
