@@ -528,7 +528,7 @@ def test_a_client_says_who_it_is_and_chooses_no_secret(here: Site):
         {"registration_access_token": told["registration_access_token"]},
         {"client_id_issued_at": 1},
     ):
-        refused(ask(here, told, "PUT", **{**WEB, **members}), "invalid_request")
+        refused(ask(here, told, "PUT", **{**WEB, **members}), "invalid_client_metadata")
     assert here.stored() == before
 
 

@@ -18,7 +18,7 @@ from auth_server.protocol.client_information import (
     values_of,
 )
 from auth_server.protocol.description import Answer, Example, Parameter
-from auth_server.protocol.errors import InvalidRequest, InvalidToken
+from auth_server.protocol.errors import InvalidClientMetadata, InvalidRequest, InvalidToken
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Responses, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
@@ -100,12 +100,12 @@ def _check_identity(members: Any, client: Client, server: Server) -> None:
     """RFC 7592 §2.2: it says who it is, and sends nothing that only the server makes."""
     sent = [name for name in _NOT_SENT if members.get(name) is not None]
     if sent:
-        raise InvalidRequest(f"{sent[0]} must not be sent (RFC 7592 §2.2)")
+        raise InvalidClientMetadata(f"{sent[0]} must not be sent (RFC 7592 §2.2)")
     if members.get("client_id") != client.client_id:
-        raise InvalidRequest("client_id must be that of the path (RFC 7592 §2.2)")
+        raise InvalidClientMetadata("client_id must be that of the path (RFC 7592 §2.2)")
     secret = members.get("client_secret")
     if secret is not None and not (isinstance(secret, str) and server.clients.secret_matches(client, secret)):
-        raise InvalidRequest("client_secret cannot be chosen; leave it out")
+        raise InvalidClientMetadata("client_secret cannot be chosen; leave it out")
 
 
 def _actor(client: Client, request: Request) -> Actor:
