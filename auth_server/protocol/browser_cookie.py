@@ -1,6 +1,7 @@
 """The cookies of a browser on our pages: one that it is known by (ASVS 3.3), and one that says whether that changed."""
 
 import hmac
+from functools import lru_cache
 
 from auth_server.domain.browsers import Browser
 from auth_server.domain.keys import base64url
@@ -55,8 +56,13 @@ def browser_state(browser: Browser | None, server: Server) -> str:
 
     It stays the same while the same sign-ins last, in the same order: the first is whom clients are told of.
     """
-    sids = [one.sid for one in browser.sign_ins] if browser is not None else []
-    return base64url(hmac.digest(server.pairwise_key, f"state {' '.join(sids)}".encode(), "sha256")).decode()[:32]
+    sids = " ".join([one.sid for one in browser.sign_ins]) if browser is not None else ""
+    return _state(server.pairwise_key, sids)
+
+
+@lru_cache(4096)
+def _state(key: bytes, sids: str) -> str:
+    return base64url(hmac.digest(key, f"state {sids}".encode(), "sha256")).decode()[:32]
 
 
 def state_cookie(browser: Browser | None, server: Server) -> tuple[str, str]:
