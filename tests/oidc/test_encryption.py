@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 from joserfc import jwe, jwt
-from joserfc.jwk import ECKey, Key, KeySet, RSAKey
+from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 
 from auth_server.errors import InvalidInput
 from auth_server.protocol.tokens.encryption import ALGORITHMS, ENCODINGS
@@ -74,6 +74,14 @@ def test_one_in_the_fragment_is_encrypted_too(here: Site, jane: User, browser: B
     browser.sign_in()
     told = answered(browser.allow())
     assert verified(here, opened(told["id_token"], "RSA-OAEP").plaintext)["nonce"]
+
+
+def test_a_key_on_curve_25519_will_do(here: Site, jane: User, browser: Browser):
+    """RFC 8037 §3.2."""
+    key = OKPKey.generate_key("X25519", {"kid": "x"})
+    party = party_with(here, key, id_token_encrypted_response_alg="ECDH-ES", id_token_encrypted_response_enc="A128GCM")
+    sealed = jwe.decrypt_compact(party.tokens(browser)["id_token"], key, algorithms=["ECDH-ES", "A128GCM"])
+    assert verified(here, sealed.plaintext)["sub"] == jane.uid
 
 
 @pytest.mark.parametrize("signed", ["", "ES256"])

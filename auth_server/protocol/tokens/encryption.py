@@ -21,7 +21,7 @@ ALGORITHMS = ("RSA-OAEP", "RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+
 ENCODINGS = ("A128CBC-HS256", "A256CBC-HS512", "A128GCM", "A256GCM")
 DEFAULT_ENCODING = "A128CBC-HS256"  # OIDC Registration §2
 ID_TOKEN, USERINFO = "id_token", "userinfo"
-_CURVES = ("P-256", "P-384", "P-521")
+_CURVES = ("P-256", "P-384", "P-521", "X25519")
 
 
 def is_wanted(what: str, client: Client) -> bool:
