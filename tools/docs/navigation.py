@@ -10,6 +10,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "how-to/script",
         "how-to/resource-service",
         "how-to/prometheus",
+        "how-to/apache",
         "how-to/dovecot",
         "how-to/second-factor",
         "how-to/own-account",
