@@ -15,9 +15,11 @@ from auth_server.protocol.errors import (
     OAuthError,
     UnapprovedSoftwareStatement,
 )
+from auth_server.protocol.messages import Request
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import id_token
 from auth_server.store.records import Client
+from auth_server.store.state import Rate
 
 PATH = "/api/v1/oauth/register"
 LONGEST_NAME = 160  # characters
@@ -89,6 +91,16 @@ def information(client: Client, token: str, server: Server, secret: str | None =
     if secret is not None:
         told |= {"client_secret": secret, "client_secret_expires_at": 0}  # 0: never
     return told
+
+
+def charge(request: Request, server: Server) -> None:
+    """Charge the address for a client that is registered or replaced (S-091).
+
+    Raises:
+        Throttled: too many from there.
+    """
+    settings = server.settings
+    server.throttles.registration(request.address, Rate(settings.registration_burst, settings.registration_refill))
 
 
 @contextmanager

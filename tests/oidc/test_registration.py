@@ -41,7 +41,11 @@ def register(here: Site, token: str = "", address: str = "192.0.2.1", **members:
 
 def registered(here: Site, **members: Any) -> dict[str, Any]:
     """Register a client, and return what is told of it."""
-    answer = register(here, **{**WEB, **members})
+    return answer_of(register(here, **{**WEB, **members}))
+
+
+def answer_of(answer: TestResponse) -> dict[str, Any]:
+    """Return what is told of a client that was registered."""
     assert answer.status_code == 201, answer.text
     told: dict[str, Any] = answer.json
     return told
@@ -51,7 +55,8 @@ def ask(here: Site, told: dict[str, Any], method: str = "GET", token: str = "", 
     """Ask about a registration, with its own token unless another is given."""
     path = told["registration_client_uri"].removeprefix(ISSUER)
     body = {"json": {"client_id": told["client_id"], **members}} if method == "PUT" else {}
-    return here.http.open(path, method=method, headers=bearer(token or told["registration_access_token"]), **body)
+    headers = bearer(token or told["registration_access_token"])
+    return here.http.open(path, method=method, headers=headers, environ_base={"REMOTE_ADDR": "192.0.2.1"}, **body)
 
 
 def refused(answer: TestResponse, *errors: str) -> None:
@@ -602,6 +607,10 @@ def test_an_address_registers_no_more_than_its_share(tmp_path: Path):
     here.clock.advance(30)
     assert [register(here, **WEB).status_code for _ in range(2)] == [201, 429]
     assert len(here.stored()["clients"]) == 6
+    here.clock.advance(30)
+    told = answer_of(register(here, **WEB))
+    assert ask(here, told, "PUT", **WEB).status_code == 429
+    assert ask(here, told).status_code == 200
 
 
 @proves("S-091")

@@ -13,6 +13,7 @@ from auth_server.protocol.client_information import (
     REPLACEMENT,
     REQUEST,
     TOLD,
+    charge,
     information,
     refusals,
     values_of,
@@ -44,6 +45,7 @@ def replace(request: Request, server: Server) -> Response:
 
     Raises:
         OAuthError: a member that is not acceptable, or one that is not the client's to send.
+        Throttled: too much from this address.
     """
     client, token = _client(request, server)
     members = request.json
@@ -51,6 +53,7 @@ def replace(request: Request, server: Server) -> Response:
         raise InvalidRequest("The body must be a JSON object: the client's metadata")
     _check_identity(members, client, server)
     values, by = values_of(members, server, client.scope), _actor(client, request)
+    charge(request, server)
     secret = None
     try:
         with refusals():

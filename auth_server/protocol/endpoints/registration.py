@@ -9,6 +9,7 @@ from auth_server.protocol.client_information import (
     PATH,
     REQUEST,
     TOLD,
+    charge,
     information,
     refusals,
     values_of,
@@ -18,7 +19,6 @@ from auth_server.protocol.errors import InvalidRequest, InvalidToken
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
-from auth_server.store.state import Rate
 
 REFUSED = "There is no initial access token that counts"
 
@@ -26,8 +26,8 @@ REFUSED = "There is no initial access token that counts"
 def respond(request: Request, server: Server) -> Response:
     """Register a client.
 
-    First what only reads, then the use of the token that is taken up, then the client: who mistypes something has not
-    lost a use.
+    A use of a token is taken when all else is found in order: who mistypes something has not lost it. An address is
+    charged before: to find out may take a fetch of what the client names.
 
     Raises:
         InvalidToken: no initial access token that counts, where one is needed or sent.
@@ -37,17 +37,16 @@ def respond(request: Request, server: Server) -> Response:
     ticket = _ticket(request, server)
     if request.json is None:
         raise InvalidRequest("The body must be a JSON object: the client's metadata")
-    token, settings = credentials.new_client_secret(server.random), server.settings
+    token = credentials.new_client_secret(server.random)
     own = {"strict_auth_method": True, "registration_token": credentials.digest(token).hex()}
     if not ticket:
-        own["unused_until"] = server.clock() + settings.registration_unused_ttl
+        own["unused_until"] = server.clock() + server.settings.registration_unused_ttl
+    values = values_of(request.json, server)
+    if not ticket:
+        charge(request, server)
     with refusals():
-        draft = server.clients.draft({**values_of(request.json, server), **own})
-        if not ticket:
-            server.throttles.registration(
-                request.address, Rate(settings.registration_burst, settings.registration_refill)
-            )
-        elif not server.initial_tokens.use(ticket):  # taken by another request meanwhile
+        draft = server.clients.draft({**values, **own})
+        if ticket and not server.initial_tokens.use(ticket):  # taken by another request meanwhile
             raise InvalidToken(REFUSED)
         made = server.clients.keep(draft, by=Actor("registration", address=request.address))
     request.actor = made.client.client_id
