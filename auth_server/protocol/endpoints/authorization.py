@@ -3,12 +3,15 @@
 from auth_server.protocol import authorization_request, interaction
 from auth_server.protocol.authorization_request import CODE, PROMPTS, RESPONSE_TYPES, parse, refuse
 from auth_server.protocol.browser_cookie import browser_of, state_if_new
+from auth_server.protocol.cross_site_post import as_link
 from auth_server.protocol.endpoints.check_session import session_state
 from auth_server.protocol.errors import InvalidRequest, OAuthError, Refusal
 from auth_server.protocol.extensions import request_object
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
+
+PATH = "/api/v1/oauth/authorize"
 
 
 def respond(request: Request, server: Server) -> Response:
@@ -17,6 +20,9 @@ def respond(request: Request, server: Server) -> Response:
     Raises:
         Refusal: the client or its redirect URI is not proven.
     """
+    by_link = as_link(request, PATH, server)
+    if by_link is not None:
+        return by_link
     sent = parse(request.pairs)
     try:
         parameters, repeated = request_object.resolved(*sent, server)
@@ -81,7 +87,7 @@ _NAMES = tuple(" ".join(sorted(types)) for types in RESPONSE_TYPES)
 
 def _metadata(server: Server) -> dict[str, object]:
     return {
-        "authorization_endpoint": server.url("/api/v1/oauth/authorize"),
+        "authorization_endpoint": server.url(PATH),
         "response_types_supported": list(_NAMES),
     }
 
@@ -91,7 +97,7 @@ FEATURE = Feature(
     specs=("RFC 6749 §3.1", "OpenID Connect Core §3"),
     endpoints=(
         Endpoint(
-            "/api/v1/oauth/authorize",
+            PATH,
             surface=Surface.PAGE,
             tag="OAuth",
             repeats=True,

@@ -12,6 +12,7 @@ from auth_server.domain.audit import Actor
 from auth_server.domain.browsers import SignIn
 from auth_server.protocol.authorization_request import parse
 from auth_server.protocol.browser_cookie import browser_of, clear_cookie, state_cookie, state_name_of, value_of
+from auth_server.protocol.cross_site_post import as_link
 from auth_server.protocol.errors import Refusal
 from auth_server.protocol.extensions.frontchannel_logout import farewell, keep
 from auth_server.protocol.feature import Endpoint, Feature, Operation, Surface
@@ -21,7 +22,7 @@ from auth_server.protocol.tokens.id_token import audience_of, verified_hint
 from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import Client
 
-PAGE = "/logout"
+PATH, PAGE = "/api/v1/oauth/logout", "/logout"
 ENDED = "ended"
 
 
@@ -43,12 +44,19 @@ class LogoutRequest:
     languages: str = ""
 
 
+NOBODY_ASKED = LogoutRequest(None, "", "", "")
+"""A logout that no client has asked for."""
+
+
 def respond(request: Request, server: Server) -> Response:
     """Sign out the person that the client means, or ask whether that is what they want.
 
     Raises:
         Refusal: the hint is not ours, or the way back is not the client's.
     """
+    by_link = as_link(request, PATH, server)
+    if by_link is not None:
+        return by_link
     parameters, repeated = parse(request.pairs)
     if repeated:
         raise Refusal("The link names something twice")
@@ -144,7 +152,7 @@ FEATURE = Feature(
     specs=("OpenID Connect RP-Initiated Logout 1.0",),
     endpoints=(
         Endpoint(
-            "/api/v1/oauth/logout",
+            PATH,
             surface=Surface.PAGE,
             tag="OAuth",
             repeats=True,
@@ -165,5 +173,5 @@ FEATURE = Feature(
             ),
         ),
     ),
-    metadata=lambda server: {"end_session_endpoint": server.url("/api/v1/oauth/logout")},
+    metadata=lambda server: {"end_session_endpoint": server.url(PATH)},
 )
