@@ -1,5 +1,6 @@
 """Encrypted ID tokens and claims, read with the client's private key by another library's code path: joserfc."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,9 +12,10 @@ from auth_server.errors import InvalidInput
 from auth_server.protocol.tokens.encryption import ALGORITHMS, ENCODINGS
 from auth_server.store.records import User
 from tests import proves
-from tests.people import bearer
+from tests.people import bearer, join
 from tests.relying_party import USERINFO, Browser, RelyingParty, answered, relying_party
-from tests.sites import Site
+from tests.servers.documents import hosting
+from tests.sites import Site, site
 
 RSA = RSAKey.generate_key(2048, {"kid": "rsa"})
 EC = ECKey.generate_key("P-384", {"kid": "ec", "use": "enc"})
@@ -82,6 +84,21 @@ def test_a_key_on_curve_25519_will_do(here: Site, jane: User, browser: Browser):
     party = party_with(here, key, id_token_encrypted_response_alg="ECDH-ES", id_token_encrypted_response_enc="A128GCM")
     sealed = jwe.decrypt_compact(party.tokens(browser)["id_token"], key, algorithms=["ECDH-ES", "A128GCM"])
     assert verified(here, sealed.plaintext)["sub"] == jane.uid
+
+
+def test_keys_are_fetched_where_the_client_publishes_them(tmp_path: Path):
+    """If they cannot be had, nothing goes out that anybody could read."""
+    here = site(tmp_path, outbound_allow=["127.0.0.1"])
+    join(here)
+    browser = Browser(here)
+    with hosting() as host:
+        metadata = {"id_token_encrypted_response_alg": "RSA-OAEP-256"}
+        party = relying_party(here, jwks_uri=host.url("/jwks"), metadata=metadata)
+        failed = party.redeem(party.code(browser))
+        assert (failed.status_code, failed.json["error"]) == (400, "invalid_request")
+        host.answers["/jwks"] = orjson.dumps(public(RSA))
+        here.clock.advance(60)
+        assert verified(here, opened(party.tokens(browser)["id_token"], "RSA-OAEP-256").plaintext)["sub"]
 
 
 @pytest.mark.parametrize("signed", ["", "ES256"])
