@@ -224,6 +224,20 @@ class Users:
         self._tokens.revoke_user(uid)
         self._audit.change("user.remove", by, uid=uid, name=user.name)
 
+    def sign_out_everywhere(self, uid: str, by: Actor) -> None:
+        """End all sessions of an account, on every device; app passwords live on.
+
+        Raises:
+            NotFound: the account is gone.
+        """
+
+        def end(user: User) -> User:
+            return replace(user, password_version=user.password_version + 1, updated_at=self._clock())
+
+        user = self._records.users.change(uid, end)
+        self._sign_outs.end_all(uid)
+        self._audit.change("user.sign_out", by, uid=uid, name=user.name)
+
     def page(self, search: str, page: Page) -> Sequence[User]:
         """Return accounts by name; *search* is a prefix of name, uid or email."""
         return self._records.users.page(search, page)

@@ -20,8 +20,8 @@ from auth_server.errors import InvalidInput
 from auth_server.store.records import User
 from auth_server.store.state import Page
 from tests import proves
-from tests.people import join
-from tests.relying_party import USERINFO, Browser, RelyingParty, relying_party
+from tests.people import alive, join, signed_in
+from tests.relying_party import USERINFO, Browser, RelyingParty, answered, relying_party
 from tests.servers.auth_server import AuthServer
 from tests.servers.logout_listener import PATIENCE, LogoutListener, logout_listener
 from tests.servers.postgresql import PostgreSQL
@@ -337,6 +337,29 @@ def test_a_new_password_ends_the_other_sign_ins(
     log_out(browser, party.tokens(browser)["id_token"])
     deliver(here, background)
     assert claims_of(listener.token(), here)["sid"] != sid
+
+
+@proves("S-094")
+def test_a_person_signs_out_everywhere(
+    here: Site, jane: User, browser: Browser, party: RelyingParty, listener: LogoutListener, background: Background
+):
+    """On all browsers, with all that was given there; app passwords go on."""
+    elsewhere = Browser(here)
+    given = [party.tokens(one, scope="openid offline_access") for one in (browser, elsewhere)]
+    session, app_password = signed_in(here), here.app_password(jane, "sessions")
+    browser.open("/account/")
+    assert "You are signed out" in browser.send(everywhere="yes").text
+    for one in (browser, elsewhere):
+        assert answered(party.start(one, prompt="none"))["error"] == "login_required"
+    for tokens in given:
+        assert not is_alive(here, tokens["access_token"])
+        assert party.refresh(tokens["refresh_token"]).status_code == 400
+    assert not alive(here, session)
+    assert alive(here, app_password)
+    deliver(here, background)
+    assert {claims_of(listener.token(), here)["sid"] for _ in given} == {
+        claims_of(tokens["id_token"], here)["sid"] for tokens in given
+    }
 
 
 def test_an_application_whose_access_is_removed_hears_of_it(

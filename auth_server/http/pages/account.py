@@ -7,6 +7,7 @@ from auth_server.http.pages.change_password import PATH as CHANGE_PASSWORD
 from auth_server.http.pages.clients import Shown, shown
 from auth_server.http.pages.page import check_form, endpoint, language_of, lead_to, show, sign_in_first, signed_in
 from auth_server.protocol.browser_cookie import cookies
+from auth_server.protocol.endpoints import end_session
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 from auth_server.store.records import Consent, User
@@ -33,13 +34,17 @@ def page(request: Request, server: Server) -> Response:
 
 
 def submit(request: Request, server: Server) -> Response:
-    """Take a permission back, or show another account."""
+    """Take a permission back, show another account, or end all that a person has open anywhere."""
     cookie = check_form(request, server)
     found = signed_in(request, server)
     if found is None:
         return sign_in_first(PATH, server)
     user = found[0]
     request.actor = user.uid
+    if request.form.get("everywhere"):
+        answer = end_session.sign_out(end_session.NOBODY_ASKED, user.uid, request, server)
+        server.users.sign_out_everywhere(user.uid, Actor(user.uid, address=request.address))
+        return answer
     client_id, uid = request.form.get("withdraw", ""), request.form.get("account", "")
     if client_id:
         server.consents.withdraw(user.uid, client_id, Actor(user.uid, client_id, request.address))
