@@ -197,6 +197,10 @@ class Throttles:
         if not allowance.allowed:
             raise self._refused(bucket, allowance.retry_after, "authorization.request", address=address)
 
+    def waited(self, address: str, rate: Rate) -> None:
+        """Give back the charge of what waits no more, because its person came."""
+        self.state.draw(f"waiting:{network(address)}", -1, rate, self.clock())
+
     def registration(self, address: str, rate: Rate) -> None:
         """Charge a client that somebody registers (S-091).
 

@@ -67,6 +67,7 @@ class Interaction:
         account: the uid that was chosen, or has signed in, for this request.
         signed_in: the uid that has signed in since the request came.
         consented: the uid that has agreed, and to what.
+        address: that it counts against as long as it waits.
     """
 
     secret: str
@@ -75,6 +76,7 @@ class Interaction:
     account: str = ""
     signed_in: str = ""
     consented: tuple[str, str] = ("", "")
+    address: str = ""
 
 
 def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Response:
@@ -99,7 +101,7 @@ def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Resp
     if not cookie:
         cookie = server.browsers.new_cookie()
         headers = (set_cookie(cookie, server),)
-    waiting = Interaction(server.browsers.new_cookie(), _bound(cookie), asked.parameters)
+    waiting = Interaction(server.browsers.new_cookie(), _bound(cookie), asked.parameters, address=request.address)
     _keep(waiting, server)
     return _lead_to(step, waiting, server, headers)
 
@@ -132,7 +134,7 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
         browser = server.browsers.find(cookie)
         step, sign_in = next_step(asked, browser, waiting, server)
         if step is None and browser is not None and sign_in is not None:
-            server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex())
+            _forget(waiting, server)
             answer = _granted(asked, browser, sign_in, server)
             answer.headers += with_state(headers, browser, server) if asked.is_openid else headers
             return answer
@@ -171,7 +173,7 @@ def asked_by(waiting: Interaction, server: Server) -> tuple[authorization_reques
 
 def deny(waiting: Interaction, error: OAuthError, server: Server) -> Response:
     """End a request with an error for the client."""
-    server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex())
+    _forget(waiting, server)
     redirect = authorization_request.prove(waiting.parameters, set(), server)
     return refuse(redirect, error, server)
 
@@ -272,6 +274,12 @@ def _keep(waiting: Interaction, server: Server) -> None:
     values = {name: value for name, value in asdict(waiting).items() if name != "secret"}
     now = server.clock()
     server.state.put(Kind.INTERACTION, Entry(credentials.digest(waiting.secret), now + TTL, orjson.dumps(values)), now)
+
+
+def _forget(waiting: Interaction, server: Server) -> None:
+    """End a request that gets its answer; there is room for another one of its address."""
+    if server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex()):
+        server.throttles.waited(waiting.address, FLOOD)
 
 
 def _unpack(secret: str, entry: Entry) -> Interaction:

@@ -194,3 +194,13 @@ def claims_of(here: Site, token: str) -> dict[str, Any]:
     """Return the claims of an ID token that verifies."""
     keys = KeySet.import_key_set(here.http.get(JWKS).json)
     return dict(jwt.decode(token, keys, algorithms=["RS256"]).claims)
+
+
+@proves("S-091")
+def test_requests_that_were_answered_count_against_nobody(here: Site, party: RelyingParty, jane: User):
+    """A whole plan of the suite, or an office behind one address, signs in one after the other; what is left undone
+    is limited."""
+    for _ in range(70):
+        party.code(Browser(here))
+    statuses = [party.start(Browser(here)).status_code for _ in range(61)]
+    assert (statuses[:59], statuses[-1]) == ([200] * 59, 429)
