@@ -8,6 +8,7 @@ from joserfc.jwk import ECKey
 from playwright.sync_api import Page
 
 from auth_server.store.records import User
+from tests import proves
 from tests.browser.test_pages import clients_page, press, sign_in
 from tests.clients.openid_client import OpenIdClient, Refused, openid_client
 from tests.servers.auth_server import AuthServer
@@ -50,7 +51,7 @@ def discover(program: OpenIdClient, client: Registered, server: AuthServer, meth
     assert told["issuer"] == server.issuer
 
 
-def arrive(page: Page, program: OpenIdClient, elsewhere: str, person: User, **parameters: str) -> str:
+def arrive(page: Page, program: OpenIdClient, elsewhere: str, person: User, **parameters: Any) -> str:
     """Send the browser out, sign in and allow where that is asked; return where it comes back to."""
     page.goto(program.do("authorize", redirect_uri=elsewhere, scope=SCOPE, **parameters))
     if page.get_by_label("Password").is_visible():
@@ -112,6 +113,24 @@ def test_a_fresh_sign_in_is_proven(program: OpenIdClient, visitor: Visitor, page
     discover(program, client, visitor.server, "client_secret_basic")
     url = arrive(page, program, elsewhere, jane, max_age="600")
     assert program.do("callback", url=url, maxAge=600)["claims"]["auth_time"] <= visitor.server.now()
+
+
+@proves("RFC 9101 §5", "OIDC Core §5.3.2")
+def test_everything_is_signed(program: OpenIdClient, visitor: Visitor, page: Page, elsewhere: str, jane: User):
+    """The request by the client, ID token and userinfo by us, by the algorithm that the client is registered for."""
+    key = ECKey.generate_key("P-256", {"kid": "ours", "alg": "ES256"})
+    wanted = {"id_token_signed_response_alg": "ES256", "userinfo_signed_response_alg": "ES256"}
+    client = register(
+        visitor,
+        elsewhere,
+        token_endpoint_auth_method="private_key_jwt",
+        jwks={"keys": [key.as_dict(private=False)]},
+        metadata={**wanted, "request_object_signing_alg": "ES256"},
+    )
+    discover(program, client, visitor.server, "private_key_jwt", jwk=key.as_dict(private=True), metadata=wanted)
+    tokens = program.do("callback", url=arrive(page, program, elsewhere, jane, signed=True))
+    assert tokens["claims"]["sub"] == jane.uid
+    assert program.do("userinfo", token=tokens["access_token"], subject=jane.uid)["email"] == "jane@example.org"
 
 
 def test_a_device_signs_in(program: OpenIdClient, visitor: Visitor, page: Page, jane: User):

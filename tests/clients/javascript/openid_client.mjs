@@ -4,35 +4,40 @@
 import { createInterface } from 'node:readline'
 import * as client from 'openid-client'
 
-let config, checks
+let config, checks, key
+const imported = async (jwk) => ({
+  key: await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: jwk.crv }, false, ['sign']),
+  kid: jwk.kid,
+})
 const authentication = {
   client_secret_basic: ({ secret }) => client.ClientSecretBasic(secret),
   client_secret_post: ({ secret }) => client.ClientSecretPost(secret),
   none: () => client.None(),
-  private_key_jwt: ({ jwk }) =>
-    crypto.subtle
-      .importKey('jwk', jwk, { name: 'ECDSA', namedCurve: jwk.crv }, false, ['sign'])
-      .then((key) => client.PrivateKeyJwt({ key, kid: jwk.kid })),
+  private_key_jwt: () => client.PrivateKeyJwt(key),
 }
 
 const orders = {
-  async discover({ issuer, client_id, method, ...credentials }) {
-    const how = await authentication[method](credentials)
-    config = await client.discovery(new URL(issuer), client_id, undefined, how, {
+  async discover({ issuer, client_id, method, secret, jwk, metadata }) {
+    key = jwk && (await imported(jwk))
+    const how = authentication[method]({ secret })
+    config = await client.discovery(new URL(issuer), client_id, metadata, how, {
       execute: [client.allowInsecureRequests],
     })
     return config.serverMetadata()
   },
-  async authorize(parameters) {
+  async authorize({ signed, ...parameters }) {
     const verifier = client.randomPKCECodeVerifier()
     checks = { pkceCodeVerifier: verifier, expectedState: client.randomState(), expectedNonce: client.randomNonce() }
-    const url = client.buildAuthorizationUrl(config, {
+    const asked = {
       code_challenge: await client.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
       state: checks.expectedState,
       nonce: checks.expectedNonce,
       ...parameters,
-    })
+    }
+    const url = signed
+      ? await client.buildAuthorizationUrlWithJAR(config, asked, key)
+      : client.buildAuthorizationUrl(config, asked)
     return url.href
   },
   async callback({ url, ...more }) {
