@@ -132,7 +132,7 @@ NUMBERS: dict[int, tuple[str, str]] = {
     125: ("weak keys brought in", ""),
     126: ("admin routes without the scope", ""),
     127: ("users who raise themselves", ""),
-    128: ("HTML and formulas in the console", ""),
+    128: ("HTML and formulas in the console", "no console yet"),
     129: ("search and paging as an attack", "lists in the admin API come later"),
     130: ("a deleted name made again", ""),
     131: ("kill -9 under load", REPLICAS),

@@ -525,3 +525,14 @@ def test_the_pages_work_below_a_path(tmp_path: Any):
     found = re.findall(r'(?:src|href)="([^"]*)"', page.text)
     assert all(address.startswith("/auth/") for address in found)
     assert here.http.get(found[0], base_url="https://example.org").status_code == 200
+
+
+@proves("S-075")
+def test_an_app_password_opens_no_page(here: Site, jane: User, browser: Browser):
+    """It is for programs: here it is a wrong password."""
+    value = here.app_password(jane, "sessions")
+    browser.open("/login")
+    page = browser.sign_in("jane", value)
+    assert (page.status_code, "Set-Cookie" in page.headers) == (401, False)
+    assert "name or password" in page.text
+    assert browser.open("/account/").request.path == "/login"
