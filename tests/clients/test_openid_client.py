@@ -1,6 +1,7 @@
 """openid-client, the library of most Node programs, which checks what it is told to the letter."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,10 @@ from auth_server.store.records import User
 from tests import proves
 from tests.browser.test_pages import clients_page, press, sign_in
 from tests.clients.openid_client import OpenIdClient, Refused, openid_client
-from tests.servers.auth_server import AuthServer
+from tests.servers.auth_server import AuthServer, running
 from tests.servers.visitors import Registered, Visitor
 
-pytestmark = pytest.mark.parametrize("live", ["gunicorn"], indirect=True)
+GUNICORN = pytest.mark.parametrize("live", ["gunicorn"], indirect=True)
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 SCOPE = "openid profile email offline_access"
 
@@ -62,6 +63,7 @@ def arrive(page: Page, program: OpenIdClient, elsewhere: str, person: User, **pa
     return page.url
 
 
+@GUNICORN
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none", "private_key_jwt"])
 def test_the_whole_life_of_a_sign_in(
     program: OpenIdClient, visitor: Visitor, page: Page, elsewhere: str, jane: User, method: str
@@ -97,6 +99,7 @@ def test_the_whole_life_of_a_sign_in(
         program.do("callback", url=page.url)
 
 
+@GUNICORN
 def test_a_code_counts_once(program: OpenIdClient, visitor: Visitor, page: Page, elsewhere: str, jane: User):
     """The second time the library is told so, in words that it knows."""
     client = register(visitor, elsewhere)
@@ -107,6 +110,7 @@ def test_a_code_counts_once(program: OpenIdClient, visitor: Visitor, page: Page,
         program.do("callback", url=url)
 
 
+@GUNICORN
 def test_a_fresh_sign_in_is_proven(program: OpenIdClient, visitor: Visitor, page: Page, elsewhere: str, jane: User):
     """The library compares auth_time with the max_age that it asked for."""
     client = register(visitor, elsewhere)
@@ -115,6 +119,7 @@ def test_a_fresh_sign_in_is_proven(program: OpenIdClient, visitor: Visitor, page
     assert program.do("callback", url=url, maxAge=600)["claims"]["auth_time"] <= visitor.server.now()
 
 
+@GUNICORN
 @proves("RFC 9101 §5", "OIDC Core §5.3.2")
 def test_everything_is_signed(program: OpenIdClient, visitor: Visitor, page: Page, elsewhere: str, jane: User):
     """The request by the client, ID token and userinfo by us, by the algorithm that the client is registered for."""
@@ -133,6 +138,7 @@ def test_everything_is_signed(program: OpenIdClient, visitor: Visitor, page: Pag
     assert program.do("userinfo", token=tokens["access_token"], subject=jane.uid)["email"] == "jane@example.org"
 
 
+@GUNICORN
 def test_a_device_signs_in(program: OpenIdClient, visitor: Visitor, page: Page, jane: User):
     """The person follows the link of its screen."""
     client = visitor.client(
@@ -150,3 +156,20 @@ def test_a_device_signs_in(program: OpenIdClient, visitor: Visitor, page: Page, 
     page.get_by_role("heading", name="TV is connected").wait_for()
     tokens = program.do("poll", answer={**told, "interval": 0})
     assert tokens["claims"]["sub"] == jane.uid
+
+
+@proves("RFC 7591 §3", "OIDC Registration §3")
+def test_it_registers_itself(program: OpenIdClient, page: Page, elsewhere: str, tmp_path: Path):
+    """Where that is open to everybody; then people sign in to it."""
+    with running(tmp_path, real_time=True, registration="open") as server:
+        jane = Visitor(server).user(display_name="Jane Doe")
+        metadata = {
+            "client_name": "Album",
+            "redirect_uris": [elsewhere],
+            "application_type": "native",
+            "token_endpoint_auth_method": "client_secret_post",  # what the library uses then
+        }
+        told = program.do("register", issuer=server.issuer, metadata=metadata)
+        assert (told["client_name"], told["redirect_uris"]) == ("Album", [elsewhere])
+        tokens = program.do("callback", url=arrive(page, program, elsewhere, jane))
+        assert program.do("userinfo", token=tokens["access_token"], subject=jane.uid)["name"] == "Jane Doe"

@@ -25,6 +25,12 @@ const orders = {
     })
     return config.serverMetadata()
   },
+  async register({ issuer, metadata }) {
+    config = await client.dynamicClientRegistration(new URL(issuer), metadata, undefined, {
+      execute: [client.allowInsecureRequests],
+    })
+    return config.clientMetadata()
+  },
   async authorize({ signed, ...parameters }) {
     const verifier = client.randomPKCECodeVerifier()
     checks = { pkceCodeVerifier: verifier, expectedState: client.randomState(), expectedNonce: client.randomNonce() }
