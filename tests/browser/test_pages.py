@@ -89,6 +89,7 @@ def test_a_person_signs_in_and_comes_back(browser: Browser, party: RelyingParty,
 def test_the_keyboard_is_enough(page: Page, party: RelyingParty, elsewhere: str):
     """The first field has the focus, and the order of the others is that of the page."""
     page.goto(link(party, elsewhere))
+    expect(page.get_by_label("User name")).to_be_focused()
     page.keyboard.type("jane")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
