@@ -65,6 +65,7 @@ def create_app(server: Server, engine: Engine, *, lane: bool = True) -> Lane:
             if endpoint.lane and lane:
                 routes.update({(operation.method, path): (endpoint, operation) for operation in endpoint.operations})
     app.register_error_handler(HTTPException, lambda error: _refusal(exchange, error))
+    exchange.page_context = app.request_context
     return Lane(routes, exchange, app)
 
 

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from auth_server.errors import AuthServerError, Unavailable
@@ -20,10 +21,15 @@ _NO_ARGUMENTS: Mapping[str, str] = {}
 
 
 class Exchange:
-    """Runs operations of endpoints."""
+    """Runs operations of endpoints.
+
+    Attributes:
+        page_context: what pages that tell of errors are rendered in; on the lane there is none yet.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.page_context: Callable[[Any], AbstractContextManager[object]] = nullcontext
         self._common: dict[str, Headers] = {}
         self._warned_at = 0
 
@@ -42,7 +48,7 @@ class Exchange:
             request = incoming.read(environ, endpoint, operation, server.settings, arguments)
             response = operation.respond(request, server)
         except Exception as error:  # nothing is swallowed: `_failed` answers, and logs what is a bug
-            response = self._failed(error, endpoint)
+            response = self._failed(error, endpoint, environ)
         extra: Headers = ()
         if operation.deprecated is not None:
             extra = headers.deprecation(operation.deprecated, server.issuer)
@@ -51,10 +57,10 @@ class Exchange:
             try:
                 extra += headers.cors(asked, endpoint, server.clients, server.settings.cors_origins)
             except Unavailable as error:  # nobody knows whose page asks
-                response = self._failed(error, endpoint)
+                response = self._failed(error, endpoint, environ)
         return self.finish(environ, endpoint, response, started, request, extra)
 
-    def _failed(self, error: Exception, endpoint: Endpoint) -> Response:
+    def _failed(self, error: Exception, endpoint: Endpoint, environ: Mapping[str, Any]) -> Response:
         """Return the answer to an error; of a bug the log has it all and the answer nothing (S-151)."""
         if isinstance(error, Unavailable):
             self._warn(f"{endpoint.path}: {error}")
@@ -62,7 +68,10 @@ class Exchange:
             request_id = self.server.random(8).hex()
             log.error("request %s failed", request_id, exc_info=error)
             error = Bug(request_id)
-        return render(error, endpoint.surface)
+        if endpoint.surface is not Surface.PAGE:
+            return render(error, endpoint.surface)
+        with self.page_context(environ):
+            return render(error, endpoint.surface)
 
     def _warn(self, text: str) -> None:
         """Log what keeps the server from answering, at most once a second."""
@@ -78,7 +87,7 @@ class Exchange:
         try:
             answer = headers.preflight(asked, endpoint, server.clients, server.settings.cors_origins)
         except Unavailable as error:
-            answer = self._failed(error, endpoint)
+            answer = self._failed(error, endpoint, environ)
         return self.finish(environ, endpoint, answer, started)
 
     def refuse(self, environ: Mapping[str, Any], error: HttpError) -> Response:

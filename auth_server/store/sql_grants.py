@@ -20,10 +20,12 @@ def _consent(row: Any) -> Consent:
 class SqlConsents:
     table = tables.consents
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+        self._engine, self._shortcuts = engine, shortcuts
 
     def get(self, uid: str, client_id: str) -> Consent | None:
+        if self._shortcuts is not None:
+            return self._shortcuts.consent(uid, client_id)
         c = self.table.c
         with reading(self._engine) as connection:
             row = connection.execute(select(self.table).where(c.uid == uid, c.client_id == client_id)).one_or_none()

@@ -49,7 +49,7 @@ class SqlRecords:
         self.clients = SqlClients(engine)
         self.initial_tokens = SqlInitialTokens(engine)
         self.tokens = SqlStoredTokens(engine, self._shortcuts)
-        self.consents = SqlConsents(engine)
+        self.consents = SqlConsents(engine, self._shortcuts)
         self.refresh_families = SqlRefreshFamilies(engine, self._shortcuts)
         self.outbox = SqlOutbox(engine)
         self.keys = SqlSigningKeys(engine)

@@ -15,12 +15,13 @@ from auth_server.store import tables
 from auth_server.store.engine import TIMEOUT, mark, turn
 from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import UNSETTLED, Mark
-from auth_server.store.records import AuditEvent, RefreshFamily, StoredToken, User
+from auth_server.store.records import AuditEvent, Consent, RefreshFamily, StoredToken, User
 
 _GENERATION = "SELECT value FROM generation"
 _TOKEN = f"SELECT {', '.join(field.name for field in fields(StoredToken))} FROM stored_tokens WHERE key = ?"
 _USER = f"SELECT {', '.join(field.name for field in fields(User))} FROM users WHERE name = ?"
 _FAMILY = f"SELECT {', '.join(field.name for field in fields(RefreshFamily))} FROM refresh_families WHERE family_id = ?"
+_CONSENT = f"SELECT {', '.join(field.name for field in fields(Consent))} FROM consents WHERE uid = ? AND client_id = ?"
 _ADVANCE = (
     "UPDATE refresh_families SET number = number + 1, used_at = ?, expires_at = ? WHERE family_id = ? AND number = ?"
 )
@@ -101,6 +102,15 @@ class SqliteShortcuts:
         """Return what `RefreshFamilies.get` does."""
         row = self._one(_FAMILY, (family_id,))
         return RefreshFamily(*row) if row else None
+
+    def consent(self, uid: str, client_id: str) -> Consent | None:
+        """Return what `Consents.get` does."""
+        row = self._one(_CONSENT, (uid, client_id))
+        if row is None:
+            return None
+        values = list(row)
+        values[-1] = tuple(orjson.loads(values[-1]))
+        return Consent(*values)
 
     def user_by_name(self, name: str) -> User | None:
         """Return what `Users.by_name` does, known or not in the same time."""

@@ -51,7 +51,7 @@ def account(party: RelyingParty, browser: Browser, tokens: dict[str, str]) -> No
 
 
 REQUESTS = {
-    silent: 4,
+    silent: 3,
     redeemed: 6,
     refreshed: 4,
     userinfo: 1,

@@ -100,6 +100,7 @@ FEATURE = Feature(
             PATH,
             surface=Surface.PAGE,
             tag="OAuth",
+            lane=True,
             repeats=True,
             operations=tuple(
                 Operation(
