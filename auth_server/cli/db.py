@@ -211,7 +211,7 @@ def _take_over_losses(backup: "Server", present: "Server", *, keep_app_passwords
         now = present.records.users.get(user.uid)
         for consent in backup.records.consents.page(user.uid, EVERYTHING):
             if not keep_app_passwords and present.records.consents.get(user.uid, consent.client_id) is None:
-                backup.records.consents.remove(user.uid, consent.client_id)
+                backup.records.consents.remove(uid=user.uid, client_id=consent.client_id)
         if now is not None and user.enabled and not now.enabled:
             backup.users.change(user.uid, Changes(enabled=False), keep_admin=False)
         factor = present.records.passcodes.get(user.uid, active=True)

@@ -108,6 +108,13 @@ def takes_away(old: Client, new: Client) -> bool:
     return others or scopes.narrows(new.scope, old.scope)
 
 
+def is_another(old: Client, new: Client) -> bool:
+    """Tell whether people who have allowed *old* would see something else now: name, place or kind of `sub`."""
+    if old.client_name != new.client_name or not set(new.redirect_uris) <= set(old.redirect_uris):
+        return True
+    return any(old.metadata.get(name) != new.metadata.get(name) for name in ("subject_type", "sector_identifier_uri"))
+
+
 def _check_values(client: Client) -> None:
     plain_json.check("metadata", {**client.metadata, "jwks": client.jwks}, MAX_METADATA)
     if not client.scope and not client.redirect_uris:

@@ -14,6 +14,7 @@ from auth_server.domain.client_rules import (
     Capabilities,
     checked,
     grants_for,
+    is_another,
     needs_secret_itself,
     takes_away,
 )
@@ -228,8 +229,16 @@ class Clients:
         return agrees
 
     def _changed(self, client_id: str, function: Callable[[Client], Client]) -> Client:
-        """Change a client. Its tokens end for good if it is disabled, or is to have less or other rights than they."""
+        """Change a client. Its tokens end for good if it is disabled, or is to have less or other rights than they.
+
+        What people have allowed it they are asked again if it is not what they know any more: from before the change
+        on, so that nobody is answered for in between.
+        """
         ends = False
+        before = self.find(client_id)
+        another = is_another(before, function(before))
+        if another:
+            self._records.consents.remove(client_id=client_id)
 
         def apply(client: Client) -> Client:
             nonlocal ends
@@ -238,6 +247,8 @@ class Clients:
             return replace(changed, token_version=client.token_version + ends)
 
         changed = self._records.clients.change(client_id, apply)
+        if another:
+            self._records.consents.remove(client_id=client_id)
         if ends:
             self._tokens.revoke_client(client_id)
         return changed

@@ -52,7 +52,7 @@ class Consents:
 
         It is told to sign them out, too.
         """
-        self._records.consents.remove(uid, client_id)
+        self._records.consents.remove(uid=uid, client_id=client_id)
         self._sign_outs.dismiss(uid, client_id)
         self._refresh_tokens.withdraw(uid, client_id)
         self._tokens.revoke_of(uid, client_id)

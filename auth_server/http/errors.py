@@ -110,7 +110,7 @@ def _oauth(error: AuthServerError) -> Response:
     status = status_of(error)
     name = error.code if isinstance(error, OAuthError) else _CODES.get(status, "invalid_request")
     credentials = isinstance(error, InvalidClient | InvalidGrant)
-    description = _UNFIT.sub("'", _public(error))
+    description = _UNFIT.sub("'", _public(error).replace("§", "section ").replace("…", "..."))
     body = {
         "error": name,
         "error_description": description,

@@ -142,7 +142,7 @@ def prove(parameters: Mapping[str, str], repeated: set[str], server: Server) -> 
         raise Refusal("The application that sent you here signs nobody in")
     given = bool(uri)
     if not given:
-        if len(client.redirect_uris) > 1 or scopes.has(parameters.get("scope", ""), "openid"):
+        if len(client.redirect_uris) > 1 or scopes.has(parameters.get("scope") or client.scope, "openid"):
             raise Refusal("The link does not say how to get back to the application")
         uri = client.redirect_uris[0]
     if not is_registered(uri, client):

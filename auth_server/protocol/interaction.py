@@ -36,7 +36,7 @@ from auth_server.store.records import User
 from auth_server.store.state import Entry, Index, Kind, Rate
 
 TTL = 3600  # seconds that a request waits for its person
-FLOOD = Rate(60, 10)  # requests of one address that wait for a person
+FLOOD = Rate(600, 2)  # requests of one address that wait for a person
 PARAMETER = "interaction"
 
 
@@ -226,7 +226,7 @@ def _is_stale(asked: AuthorizationRequest, sign_in: SignIn, user: User, server: 
         return True
     if second_factor.is_on(user) and not acr.satisfies(sign_in.amr, asked.claims.essential_acr):
         return True
-    return asked.max_age is not None and server.clock() - sign_in.auth_time >= max(asked.max_age, 1)
+    return asked.max_age is not None and server.clock() - sign_in.auth_time >= asked.max_age
 
 
 def needs_consent(asked: AuthorizationRequest, user: User, waiting: Interaction, server: Server) -> bool:

@@ -303,7 +303,7 @@ class StoredTokens(Protocol):
 class Consents(Protocol):
     def get(self, uid: str, client_id: str) -> Consent | None: ...
     def put(self, consent: Consent) -> None: ...  # in place of an older one; NotFound without such a user and client
-    def remove(self, uid: str, client_id: str) -> bool: ...
+    def remove(self, *, client_id: str, uid: str | None = None) -> bool: ...  # everybody's, or one person's
     def page(self, uid: str, page: Page) -> Sequence[Consent]: ...  # the newest first
 
 

@@ -40,10 +40,11 @@ class SqlConsents:
             if not connection.execute(update(self.table).where(same).values(**changed)).rowcount:
                 connection.execute(insert(self.table).values(**values))
 
-    def remove(self, uid: str, client_id: str) -> bool:
+    def remove(self, *, client_id: str, uid: str | None = None) -> bool:
         c = self.table.c
+        these = delete(self.table).where(c.client_id == client_id)
         with writing(self._engine) as connection:
-            return connection.execute(delete(self.table).where(c.uid == uid, c.client_id == client_id)).rowcount > 0
+            return connection.execute(these if uid is None else these.where(c.uid == uid)).rowcount > 0
 
     def page(self, uid: str, page: Page) -> Sequence[Consent]:
         c = self.table.c

@@ -54,6 +54,7 @@ def test_a_person_lets_a_device_in(here: Site, party: RelyingParty, browser: Bro
     assert error(poll(party, told["device_code"])) == (400, "authorization_pending")
     page = entered(browser, told["user_code"].lower().replace("-", " "))
     assert told["user_code"] in page.text
+    assert "192.0.2.7" in page.text, "whose address the browser has"
     assert "is connected" in browser.allow().text
     tokens = poll(party, told["device_code"])
     assert tokens.status_code == 200, tokens.text

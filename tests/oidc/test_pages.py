@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from auth_server import assembly
 from auth_server.domain.users import Changes
 from auth_server.http.pages.static import FILES
+from auth_server.protocol.interaction import FLOOD
 from auth_server.protocol.tokens.claims import BY_SCOPE
 from auth_server.store.records import User
 from tests import proves
@@ -455,7 +456,7 @@ def test_a_bug_has_a_number_on_the_page(here: Site, browser: Browser, caplog: py
 
 def test_too_many_requests_are_told_on_a_page(party: RelyingParty, browser: Browser):
     """Where a person looks at it."""
-    for _ in range(61):
+    for _ in range(FLOOD.burst + 1):
         page = party.start(browser)
     assert (page.status_code, page.mimetype) == (429, "text/html")
     assert "Too many tries" in page.text

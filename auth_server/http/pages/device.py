@@ -66,7 +66,15 @@ def _ask(device: Device, user: User, request: Request, server: Server) -> Respon
     asked = words.in_order(scopes.words(device.scope))
     shown = f"{device.user_code[:4]}-{device.user_code[4:]}"
     other = f"{server.url('/login')}?{urlencode({'after': f'{PAGE}?{USER_CODE}={shown}'})}"
-    values: dict[str, Any] = {"client": client, "user": user, "words": asked, "user_code": shown, "other": other}
+    values: dict[str, Any] = {
+        "address": device.address,
+        "own": request.address,
+        "client": client,
+        "user": user,
+        "words": asked,
+        "user_code": shown,
+        "other": other,
+    }
     return show("device_confirm.html", request, server, **values)
 
 

@@ -11,7 +11,7 @@ from auth_server.protocol.errors import InvalidClient, InvalidGrant, InvalidRequ
 from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
-from auth_server.protocol.tokens.subject import subject
+from auth_server.protocol.tokens.subject import may_name, subject
 from auth_server.store.records import Client
 
 INACTIVE = json_response({"active": False})
@@ -119,7 +119,7 @@ def members(living: Living, server: Server) -> dict[str, object]:
     }
     if token.client_id is not None:
         answer["client_id"] = token.client_id
-    if living.user is not None:
+    if living.user is not None and may_name(living.client, token.scope):
         answer["username"] = living.user.name
     if token.expires_at is not None:
         answer["exp"] = token.expires_at

@@ -27,17 +27,18 @@ from auth_server.protocol.feature import Authorization, Body, Caller, Endpoint, 
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.id_token import Authentication
+from auth_server.protocol.tokens.subject import DEVICE_CODE
 from auth_server.store.records import Client, User
 from auth_server.store.state import Entry, Index, Kind, Rate
 
-GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+GRANT_TYPE = DEVICE_CODE
 TTL = 600  # seconds that a person has (RFC 8628 §3.2; at most 15 minutes: S-110)
 KNOWN_FOR = 600  # seconds more that an expired code is told from an unknown one
 INTERVAL = 5  # seconds between two questions of a device
 PAGE, QR_CODE = "/device", "/device/qr-code"
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; nothing that looks like something else (RFC 8628 §6.1)
 CODE_LENGTH = 8  # of 20 letters: 34 bits
-FLOOD = Rate(60, 10)  # requests of one address that wait for a person
+FLOOD = Rate(600, 2)  # requests of one address that wait for a person
 GUESSES = Rate(5, 180)  # wrong user codes of one address
 
 
@@ -49,6 +50,7 @@ class Device:
         key: digest of its device code.
         user_code: as the person types it, without the dash.
         status: pending, allowed or denied.
+        address: from where it asked, so that people can see whether it is theirs (RFC 8628 §5.4).
         interval: seconds that it must leave between two questions.
         granted: what was allowed, as a code would keep it; empty before.
     """
@@ -61,6 +63,7 @@ class Device:
     status: str = "pending"
     interval: int = INTERVAL
     asked_at: int = 0
+    address: str = ""
     uid: str = ""
     granted: Mapping[str, Any] | None = None
 
@@ -77,7 +80,8 @@ def respond(request: Request, server: Server) -> Response:
     spend_once(caller, server)
     device_code = base64url(server.random(32)).decode()
     now = server.clock()
-    device = Device(credentials.digest(device_code), client.client_id, scope, new_user_code(server.random), now + TTL)
+    key, code = credentials.digest(device_code), new_user_code(server.random)
+    device = Device(key, client.client_id, scope, code, now + TTL, address=request.address)
     _keep(device, server)
     named = Entry(_name(device.user_code), device.expires_at, device.key, subject=None)
     server.state.put(Kind.USER_CODE, named, now)

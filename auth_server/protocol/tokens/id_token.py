@@ -70,6 +70,7 @@ def issue(
         "iss": server.issuer,
         "sub": subject(user.uid, client, server),
         "aud": client.client_id,
+        "azp": client.client_id,
         "iat": now,
         "exp": now + server.settings.id_token_ttl,
         "auth_time": authentication.auth_time,
@@ -148,6 +149,8 @@ def verified_hint(token: str, server: Server, client: Client) -> Mapping[str, An
         alg, kid = header.get("alg"), header.get("kid")
         if str(header.get("typ", "JWT")).upper() != "JWT" or {"crit", "b64", "zip", "jwk", "jku"} & header.keys():
             return None
+        if alg != algorithm(client, server):  # a MAC that the client can make itself must not name anybody (S-092)
+            return None
         if alg in MAC_ALGS:
             keys: list[Any] = [OctKey.import_key(secret) for secret in server.clients.mac_secrets(client)]
         else:
@@ -156,7 +159,8 @@ def verified_hint(token: str, server: Server, client: Client) -> Mapping[str, An
         for key in keys:
             claims = _claims(token, key, str(alg))
             if claims and claims.get("iss") == server.issuer and claims.get("aud") == client.client_id:
-                return claims if isinstance(claims.get("sub"), str) else None
+                is_one = {"auth_time", "iat", "exp"} <= claims.keys()  # and no answer of userinfo (S-045)
+                return claims if is_one and isinstance(claims.get("sub"), str) else None
     except (JoseError, ValueError, TypeError):
         return None
     return None

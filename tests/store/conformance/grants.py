@@ -47,7 +47,7 @@ class TestGrants:
         records.consents.put(CONSENT)
         records.consents.put(replace(CONSENT, client_id="c2", updated_at=NOW + 1))
         assert [consent.client_id for consent in records.consents.page("u1", Page())] == ["c2", "c1"]
-        assert [records.consents.remove("u1", "c1") for _ in range(2)] == [True, False]
+        assert [records.consents.remove(uid="u1", client_id="c1") for _ in range(2)] == [True, False]
         assert [consent.client_id for consent in records.consents.page("u1", Page())] == ["c2"]
 
     def test_nobody_allows_what_is_not_there(self, records: Records):
