@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, delete, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -160,6 +160,21 @@ def lock(connection: Connection, name: str) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
     elif dialect in ("mysql", "mariadb"):
         connection.execute(text("SELECT value FROM generation WHERE number = 1 FOR UPDATE"))
+
+
+def purge_expired(engine: Engine, table: Table, key: str, now: int, limit: int) -> int:
+    """Delete up to *limit* rows that have expired, in a transaction of its own; return how many it were.
+
+    Args:
+        key: the column that a row is named by.
+    """
+    name = table.c[key]
+    over = select(name).where(table.c.expires_at <= now).limit(limit)
+    with writing(engine) as connection:
+        found = connection.execute(over).scalars().all()
+        if found:
+            connection.execute(delete(table).where(name.in_(found)))
+    return len(found)
 
 
 def move_generation(connection: Connection) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, select, update
 
 from auth_server.store import tables
-from auth_server.store.engine import reading, writing
+from auth_server.store.engine import purge_expired, reading, writing
 from auth_server.store.records import Consent, RefreshFamily
 from auth_server.store.sqlite_shortcuts import SqliteShortcuts
 from auth_server.store.state import Page
@@ -96,10 +96,4 @@ class SqlRefreshFamilies:
             return [RefreshFamily(**row._mapping) for row in connection.execute(query)]
 
     def purge(self, now: int, limit: int) -> int:
-        c = self.table.c
-        over = select(c.family_id).where(c.expires_at <= now).limit(limit)
-        with writing(self._engine) as connection:
-            found = connection.execute(over).scalars().all()
-            if found:
-                connection.execute(delete(self.table).where(c.family_id.in_(found)))
-        return len(found)
+        return purge_expired(self._engine, self.table, "family_id", now, limit)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from sqlalchemy import Connection, Engine, delete, exists, insert, select, update
 
 from auth_server.store import tables
-from auth_server.store.engine import move_generation, reading, writing
+from auth_server.store.engine import move_generation, purge_expired, reading, writing
 from auth_server.store.records import InitialToken
 
 
@@ -32,13 +32,7 @@ class SqlInitialTokens:
             return connection.execute(update(self.table).where(counts).values(uses=c.uses - 1)).rowcount > 0
 
     def purge(self, now: int, limit: int) -> int:
-        c = self.table.c
-        over = select(c.key).where(c.expires_at <= now).limit(limit)
-        with writing(self._engine) as connection:
-            found = connection.execute(over).scalars().all()
-            if found:
-                connection.execute(delete(self.table).where(c.key.in_(found)))
-        return len(found)
+        return purge_expired(self._engine, self.table, "key", now, limit)
 
 
 def unused(engine: Engine, now: int, limit: int) -> Sequence[str]:

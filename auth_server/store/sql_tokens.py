@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, delete, insert, or_, select, update
 
 from auth_server.store import tables
-from auth_server.store.engine import reading, writing
+from auth_server.store.engine import purge_expired, reading, writing
 from auth_server.store.records import StoredToken
 from auth_server.store.sqlite_shortcuts import SqliteShortcuts
 from auth_server.store.state import BATCH, Page, key_range
@@ -78,9 +78,4 @@ class SqlStoredTokens:
         return self._select.where(or_(expires_at.is_(None), expires_at > now)).order_by(self.table.c.number.desc())
 
     def purge(self, now: int, limit: int) -> int:
-        expired = select(self.table.c.number).where(self.table.c.expires_at <= now).limit(limit)
-        with writing(self._engine) as connection:
-            numbers = connection.execute(expired).scalars().all()
-            if numbers:
-                connection.execute(delete(self.table).where(self.table.c.number.in_(numbers)))
-        return len(numbers)
+        return purge_expired(self._engine, self.table, "number", now, limit)
