@@ -2,15 +2,30 @@
 
 import os
 import platform
+import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tests.servers import packages
 
-PACKAGES = ("gunicorn", "gunicorn_h1c", "granian", "flask", "sqlalchemy", "cryptography", "orjson", "prometheus-client")
+PACKAGES = (
+    "gunicorn",
+    "gunicorn_h1c",
+    "granian",
+    "flask",
+    "sqlalchemy",
+    "psycopg",
+    "redis",
+    "hiredis",
+    "cryptography",
+    "orjson",
+    "prometheus-client",
+)
+SERVERS = ("postgres", "redis-server")
 
 
 def cores() -> tuple[int, int]:
@@ -41,10 +56,17 @@ def described() -> list[str]:
             installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             installed.append(f"{name} missing")
+    installed += [_version(server) for server in SERVERS]
     return [
         f"- {_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory_gib():.0f} GiB, Linux {platform.release()}",
         f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {', '.join(installed)}",
     ]
+
+
+def _version(program: str) -> str:
+    """Return a program's name and version, as it tells them itself."""
+    told = subprocess.run([packages.find(program), "--version"], check=True, capture_output=True, text=True).stdout
+    return f"{program} {re.search(r'[0-9]+([.][0-9]+)+', told).group()}"  # type: ignore[union-attr]
 
 
 def _processor() -> str:

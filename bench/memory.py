@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import load, servers, site
+from bench.stores import Store
 
 MAX_WORKER_PRIVATE = 30.0  # MiB for each further gunicorn worker
 MAX_GRANIAN_PSS = 130.0  # MiB of all processes with one worker
@@ -22,14 +23,12 @@ class Size:
         return "–" if self.limit is None else "hold" if self.mib <= self.limit else "MISS"
 
 
-def measure(kind: str, wrk: str, folder: Path) -> list[Size]:
+def measure(kind: str, wrk: str, store: Store) -> list[Size]:
     """Return the sizes of a server of this kind."""
-    home = folder / f"memory-{kind}"
-    server, _ = site.assembled(home)
-    made = site.prepare(server)
-    server.close()
+    place = store.place(f"memory-{kind}")
+    made = site.prepare(place)
     workers = 3 if kind == "gunicorn" else 1
-    with servers.running(servers.SERVE, servers.environment(home, kind, workers)) as running:
+    with servers.running(servers.SERVE, servers.environment(place, kind, workers)) as running:
         main, below = running.process.pid, servers.descendants(running.process.pid)
         idle = [private(pid) for pid in below]
         load.run(wrk, running.url, made.opaque.token(), 2, None)

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from urllib.parse import urlencode
 
 from auth_server.domain.audit import SERVER
@@ -102,11 +101,11 @@ class Openid:
         }
 
 
-def prepare(server: Server, person: User, again: Callable[[Path], Server]) -> Openid:
+def prepare(server: Server, person: User, again: Callable[[], Server]) -> Openid:
     """Sign a person in, and let them allow a client everything.
 
     Args:
-        again: returns a server over the same HOME, when this one is closed.
+        again: returns a server over the same stores, when this one is closed.
     """
     members = {
         "client_name": "bench",
@@ -119,10 +118,9 @@ def prepare(server: Server, person: User, again: Callable[[Path], Server]) -> Op
     server.consents.remember(person.uid, new.client.client_id, SCOPE, (), SERVER)
     allowed = _allowed(server, person, new.client, browser.sign_ins[0])
     given = issued_as(allowed, new.client, person, "authorization_code", SCOPE, lambda _: {}, server)
-    home = server.settings.home
 
     def lines() -> list[str]:
-        there = again(home)
+        there = again()
         made = [
             first_refresh_token(_allowed(there, person, new.client, browser.sign_ins[0]), new.client, person, there)
             for _ in range(LINES)

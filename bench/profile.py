@@ -36,6 +36,7 @@ from auth_server.store.state import Index, Keep, Kind
 from bench import report, site
 from bench.load import Ask
 from bench.site import Client
+from bench.stores import Place
 
 BATCH, BATCHES = 200, 40
 Phase = tuple[str, Callable[[], object]]
@@ -226,8 +227,9 @@ def report_text() -> str:
         metrics = Path(folder) / "metrics"
         metrics.mkdir()
         os.environ[DIRECTORY] = str(metrics)  # before the metrics library is imported
-        server, stores = site.assembled(Path(folder) / "home")
-        made = site.prepare(server)
+        place = Place(Path(folder) / "home")
+        made = site.prepare(place)
+        server, stores = site.assembled(place)
         bench = Bench(server, assembly.application(server, stores))
         parts = [
             bench.introspection(made.opaque),

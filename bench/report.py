@@ -1,8 +1,7 @@
-"""Tables in Markdown, for the terminal and for bench/results.md."""
+"""Tables in Markdown, for the terminal and for the files of results."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from tabulate import tabulate
 
@@ -11,8 +10,6 @@ from bench.memory import Size
 from bench.ratios import Result
 from bench.starts import Start
 from bench.writers import Writers
-
-RESULTS = Path(__file__).parent / "results.md"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
@@ -45,7 +42,7 @@ def ratios(results: Iterable[Result]) -> str:
 
 
 def _ratio(result: Result) -> tuple[str, ...]:
-    target = result.case.targets.get(result.server)
+    target = result.target
     middle = sorted(outcome.rate for outcome in result.ours)[len(result.ours) // 2]
     bare = sorted(outcome.rate for outcome in result.bare)[len(result.bare) // 2]
     return (
@@ -97,13 +94,20 @@ def starts(found: Iterable[Start]) -> str:
     return table(("from the command to /readyz", "seconds", "target", ""), rows)
 
 
-def head(rounds: int, seconds: int) -> list[str]:
-    """Return the beginning of the report: what was measured, how, on what."""
+def head(title: str) -> list[str]:
+    """Return the beginning of a report: what was measured, when, on what."""
     return [
-        "# Results of `make bench`",
+        f"# {title}",
         f"Measured on {datetime.now(UTC):%Y-%m-%d} (UTC):",
         "\n".join(machine.described()),
-        "One worker on one core, wrk with 16 kept connections on another; the bare callable and ours are live and take"
-        f" turns, {rounds} rounds of {seconds} s. The median of the rounds' ratios counts. The p99 is the median too,"
-        " and at most 30 ms. Client authentication, logs, metrics and the embedded SQLite store are as in production.",
     ]
+
+
+def method(rounds: int, seconds: int) -> str:
+    """Return how ratios to the bare callable are measured."""
+    return (
+        "One worker on one core, wrk with 16 kept connections and the stores' servers on another; the bare callable and"
+        f" ours, on every store, are live and take turns, {rounds} rounds of {seconds} s. The median of the rounds'"
+        " ratios counts. The p99 is the median too, and at most 30 ms. Client authentication, logs, metrics and stores"
+        " are as in production: PostgreSQL commits to disk, Redis has `appendonly yes` and `appendfsync everysec`."
+    )

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.stores import Place
+
 ROOT = Path(__file__).parent.parent
 ADMIN_PASSWORD = "only-for-the-benchmark"
 SERVE = (sys.executable, "-m", "auth_server", "serve")
@@ -36,12 +38,13 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
 
-def environment(home: Path, server: str = "gunicorn", workers: int = 1, port: int = 0) -> dict[str, str]:
+def environment(place: Place, server: str = "gunicorn", workers: int = 1, port: int = 0) -> dict[str, str]:
     """Return the environment of a server; nothing of the caller's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTH_SERVER_")}
     return kept | {
-        "AUTH_SERVER_HOME": str(home),
-        "AUTH_SERVER_KEYS_DIR": str(home / "keys"),
+        **place.variables,
+        "AUTH_SERVER_HOME": str(place.home),
+        "AUTH_SERVER_KEYS_DIR": str(place.home / "keys"),
         "AUTH_SERVER_ADMIN_PASSWORD": ADMIN_PASSWORD,
         "AUTH_SERVER_SERVER": server,
         "AUTH_SERVER_WORKERS": str(workers),

@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from auth_server import assembly, settings
@@ -17,6 +16,7 @@ from bench import openid
 from bench.load import Ask
 from bench.openid import Openid
 from bench.servers import ADMIN_PASSWORD, environment
+from bench.stores import Place
 
 TOKEN, INTROSPECT, SESSION = "/api/v1/oauth/token", "/api/v1/oauth/introspect", "/api/v1/session"
 FORM = "application/x-www-form-urlencoded"
@@ -51,27 +51,30 @@ class Site:
     openid: Openid
 
 
-def assembled(home: Path) -> tuple[Server, assembly.Stores]:
-    """Return a server in this process over a HOME that is made if it is not there."""
-    loaded = settings.load(environment(home)).settings
+def assembled(place: Place) -> tuple[Server, assembly.Stores]:
+    """Return a server in this process over a place that is made if it is not there."""
+    loaded = settings.load(environment(place)).settings
     stores = assembly.stores(loaded)
     stores.upgrade()
     return assembly.assemble(loaded, stores), stores
 
 
-def prepare(server: Server) -> Site:
+def prepare(place: Place) -> Site:
     """Make the first admin and all that the cases use."""
+    server, _ = assembled(place)
     first_start.prepare(server, quickstart=False)
     admin = server.users.find(server.settings.admin_user)
     allowed = Authorization("application", "default", "cli", "*", None, user=admin, form="app_password")
-    return Site(
+    made = Site(
         opaque=_client(server, token_limit=-1),
         opaque_limited=_client(server),
         jwt=_client(server, token_limit=-1, token_format="jwt"),
         jwt_limited=_client(server, token_format="jwt"),
         app_password=issue(allowed, server).value,
-        openid=openid.prepare(server, admin, lambda home: assembled(home)[0]),
+        openid=openid.prepare(server, admin, lambda: assembled(place)[0]),
     )
+    server.close()
+    return made
 
 
 def _client(server: Server, **values: Any) -> Client:

@@ -2,9 +2,9 @@
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import servers
+from bench.stores import Place, Store
 
 MAX_SECOND = 3.0  # seconds
 
@@ -22,18 +22,18 @@ class Start:
         return "–" if self.limit is None else "hold" if self.seconds <= self.limit else "MISS"
 
 
-def measure(kind: str, folder: Path) -> list[Start]:
+def measure(kind: str, store: Store) -> list[Start]:
     """Return a first start, with an empty HOME, and a second one."""
-    home = folder / f"start-{kind}"
-    first = _start(servers.SERVE, home, kind)
-    second = _start(servers.SERVE, home, kind)
+    place = store.place(f"start-{kind}")
+    first = start(servers.SERVE, place, kind)
+    second = start(servers.SERVE, place, kind)
     found = [Start(f"{kind}: first start", first), Start(f"{kind}: second start", second, MAX_SECOND)]
     if shutil.which("make") and (servers.ROOT / ".venv/runtime.stamp").exists():  # else make would install first
-        made = _start(("make", "--silent", "run"), home, kind)
+        made = start(("make", "--silent", "run"), place, kind)
         found.append(Start(f"{kind}: second start by make run", made, MAX_SECOND))
     return found
 
 
-def _start(command: tuple[str, ...], home: Path, kind: str) -> float:
-    with servers.running(command, servers.environment(home, kind)) as running:
+def start(command: tuple[str, ...], place: Place, kind: str) -> float:
+    with servers.running(command, servers.environment(place, kind)) as running:
         return running.seconds

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import load, servers, site
 from bench.load import Outcome
+from bench.stores import Store
 
 WORKERS = 2
 
@@ -23,12 +23,10 @@ class Writers:
         return "MISS" if self.outcome.failed else "hold"
 
 
-def measure(kind: str, seconds: int, wrk: str, folder: Path) -> Iterator[Writers]:
+def measure(kind: str, seconds: int, wrk: str, store: Store) -> Iterator[Writers]:
     """Let 32 connections ask two workers for tokens, unpinned."""
-    home = folder / f"writers-{kind}"
-    server, _ = site.assembled(home)
-    made = site.prepare(server)
-    server.close()
-    with servers.running(servers.SERVE, servers.environment(home, kind, WORKERS)) as running:
+    place = store.place(f"writers-{kind}")
+    made = site.prepare(place)
+    with servers.running(servers.SERVE, servers.environment(place, kind, WORKERS)) as running:
         for title, client in (("opaque", made.opaque), ("opaque, at most 10 living tokens", made.opaque_limited)):
             yield Writers(kind, title, load.run(wrk, running.url, client.token(), seconds, None, threads=2))

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,10 +23,15 @@ SETTINGS = (
 
 
 class PostgreSQL:
-    """One server, reachable over a socket file in *folder*."""
+    """One server, reachable over a socket file in *folder*.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        settings: of its command line; by default those that make tests fast and lose data.
+    """
+
+    def __init__(self, folder: Path, settings: Sequence[str] = SETTINGS) -> None:
         self.folder = folder
+        self._settings = settings
         self._data = folder / "data"
 
     def start(self) -> None:
@@ -34,7 +39,7 @@ class PostgreSQL:
         self._run(
             "initdb", "--pgdata", str(self._data), "--username=test", "--auth=trust", "--no-sync", "--locale=C.UTF-8"
         )
-        options = " ".join(f"-c {setting}" for setting in SETTINGS) + f" -k {self.folder}"
+        options = " ".join(f"-c {setting}" for setting in self._settings) + f" -k {self.folder}"
         log = str(self.folder / "postgresql.log")
         self._run("pg_ctl", "start", "--wait", "--pgdata", str(self._data), "--log", log, "--options", options)
 
@@ -72,7 +77,7 @@ def shared(folder: Path) -> Iterator[PostgreSQL]:
             if place.exists():
                 server = PostgreSQL(Path(place.read_text()))
             else:
-                server = PostgreSQL(_new_folder())
+                server = PostgreSQL(new_folder())
                 server.start()
                 place.write_text(str(server.folder))
         try:
@@ -84,7 +89,7 @@ def shared(folder: Path) -> Iterator[PostgreSQL]:
                 server.stop()
 
 
-def _new_folder() -> Path:
+def new_folder() -> Path:
     """Make a folder with a path short enough for a socket, where the server's user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     if os.geteuid() == 0:
