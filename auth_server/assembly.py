@@ -39,6 +39,8 @@ from auth_server.settings import Settings
 from auth_server.store import database_files, schema
 from auth_server.store import engine as engines
 from auth_server.store.cached_records import CachedRecords
+from auth_server.store.database_state import DatabaseState
+from auth_server.store.raw_connections import Connections
 from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.sql_state import SqliteState
@@ -56,15 +58,22 @@ class OldStore(AuthServerError):
 
 @dataclass(frozen=True)
 class Stores:
-    """Engines of what holds data: the durable records, and the embedded state unless Redis has that."""
+    """Engines of what holds data.
+
+    Args:
+        state: the embedded one; None where Redis or the server database of the records has the state. A server
+            database has tables for it in either case.
+    """
 
     home: Path
     records: Engine
     state: Engine | None
 
     def histories(self) -> list[tuple[Engine, schema.History]]:
-        """Return each database with its line of migrations."""
+        """Return each line of migrations with the database that it is for."""
         pairs = [(self.records, schema.RECORDS)]
+        if self.records.dialect.name != "sqlite":
+            pairs.append((self.records, schema.SHARED_STATE))
         return pairs if self.state is None else [*pairs, (self.state, schema.STATE)]
 
     def are_embedded(self) -> bool:
@@ -119,8 +128,11 @@ class Stores:
 
 def stores(settings: Settings) -> Stores:
     """Return the stores that the settings name; nothing is made or opened yet."""
-    state = None if settings.redis_url else engines.create(f"sqlite:///{settings.home / STATE_FILE}")
-    return Stores(settings.home, engines.create(settings.database), state)
+    records = engines.create(settings.database)
+    embedded = settings.redis_url is None and records.dialect.name == "sqlite"
+    return Stores(
+        settings.home, records, engines.create(f"sqlite:///{settings.home / STATE_FILE}") if embedded else None
+    )
 
 
 def assemble(
@@ -141,7 +153,7 @@ def assemble(
         AuthServerError: the key-encryption key is missing, open to others or the wrong one.
     """
     at.check_current()
-    records, state = _records(at), _state(settings)
+    records, state = _records(at), _state(settings, at)
     sealing = _sealing(settings, records, random)
     policy = Policy(settings.signing_algs, settings.key_rotation_interval, settings.key_overlap, settings.jwks_max_age)
     audit, metrics = Audit(records, clock), Metrics()
@@ -248,12 +260,23 @@ def _sealing(settings: Settings, records: Records, random: Random) -> Sealing:
     return Sealing(read_key(given, settings.keys_path, random, may_create=not records.keys.all()), random)
 
 
-def _state(settings: Settings) -> State:
-    if settings.redis_url is None:
-        return SqliteState(settings.home / STATE_FILE)
-    from auth_server.store.redis_state import RedisState  # loaded only where it is used
+def _state(settings: Settings, at: Stores) -> State:
+    """Short-lived state: in Redis, else beside the records in their server database, else in a file of its own."""
+    if settings.redis_url is not None:
+        from auth_server.store.redis_state import RedisState  # loaded only where it is used
 
-    return RedisState(settings.redis_url.get_secret_value())
+        return RedisState(settings.redis_url.get_secret_value())
+    if at.state is None:
+        return shared_state(at.records)
+    return SqliteState(settings.home / STATE_FILE)
+
+
+def shared_state(engine: Engine) -> DatabaseState:
+    """Return the state in a server database."""
+    from auth_server.store.postgresql_connection import PostgresqlConnection  # loads the driver: only where it is used
+    from auth_server.store.postgresql_state import PostgresqlState
+
+    return DatabaseState(Connections(engine, PostgresqlConnection), PostgresqlState())
 
 
 def application(server: Server, at: Stores, *, lane: bool = True) -> "Lane":

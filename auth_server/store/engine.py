@@ -103,7 +103,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except (DBAPIError, PoolTimeout) as error:
-        raise Unavailable(_reason(error)) from error
+        raise Unavailable(reason(error)) from error
 
 
 _turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
@@ -150,7 +150,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             raise NotFound("what it belongs to is not there, or not any more") from error
         raise
     except (DBAPIError, PoolTimeout) as error:
-        raise Unavailable(_reason(error)) from error
+        raise Unavailable(reason(error)) from error
 
 
 def lock(connection: Connection, name: str) -> None:
@@ -203,7 +203,7 @@ def mark(engine: Engine) -> Mark:
     return _marks[engine]
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What happened, in the driver's words where those are of the connection: never a statement or its values."""
     told = str(error.orig).partition("\n")[0][:200] if isinstance(error, OperationalError) else ""
     return f"the database does not answer ({told or type(error).__name__})"

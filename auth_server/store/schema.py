@@ -1,7 +1,7 @@
 """Whether a store has the schema of this version, and bringing it there with Alembic.
 
-Two histories: durable records, and the embedded short-lived state. Migration files are numbered; the last number is
-the version that this code needs.
+Three histories: durable records, the embedded short-lived state, and that in a server database beside the records.
+Migration files are numbered; the last number is the version that this code needs.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from auth_server.errors import AuthServerError
-from auth_server.store import database_files, tables
+from auth_server.store import database_files, state_tables, tables
 from auth_server.store.engine import is_missing, lock, reading, unhurried, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -40,6 +40,7 @@ class History:
 
 RECORDS = History("records", tables.metadata)
 STATE = History("state", tables.state_metadata)
+SHARED_STATE = History("shared_state", state_tables.metadata)
 
 
 def version(engine: Engine, history: History) -> str | None:
@@ -90,8 +91,18 @@ def differences(engine: Engine, history: History) -> list[Any]:
     from alembic.migration import MigrationContext
 
     with reading(engine) as connection:
-        options = {"compare_type": True, "version_table": history.version_table}
+        options = {
+            "compare_type": True,
+            "version_table": history.version_table,
+            "include_name": lambda name, kind, _: kind != "table" or name not in _tables_of_others(history),
+        }
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), history.metadata))
+
+
+def _tables_of_others(history: History) -> set[str]:
+    """The tables that other histories may have in the same database."""
+    others = [one for one in (RECORDS, STATE, SHARED_STATE) if one is not history]
+    return {name for one in others for name in (one.version_table, *one.metadata.tables)}
 
 
 def write_migration(engine: Engine, history: History, message: str) -> None:

@@ -28,10 +28,12 @@ def test_an_empty_store_becomes_the_tables(tmp_path: Path, history: History) -> 
 
 
 def test_postgresql_becomes_the_tables(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
-    """The same on PostgreSQL, for the durable records."""
+    """The same on PostgreSQL, where durable records and short-lived state share a database."""
     store = engine.create(postgresql_server.create(f"migrations_{tmp_path.name}"))
-    schema.upgrade(store, schema.RECORDS)
-    assert schema.differences(store, schema.RECORDS) == []
+    for history in (schema.RECORDS, schema.SHARED_STATE):
+        schema.upgrade(store, history)
+    for history in (schema.RECORDS, schema.SHARED_STATE):
+        assert schema.differences(store, history) == []
     store.dispose()
 
 

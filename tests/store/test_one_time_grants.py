@@ -37,7 +37,7 @@ class Replica:
         self.here.server.close()
 
 
-@pytest.fixture(params=["embedded", "redis", "postgresql and redis"])
+@pytest.fixture(params=["embedded", "redis", "postgresql", "postgresql and redis"])
 def settings(request: pytest.FixtureRequest, worker_id: str) -> dict[str, str]:
     """Where everything is kept."""
     given = {}

@@ -1,0 +1,194 @@
+"""Short-lived state in the database that holds the durable records too: shared by all replicas, without Redis.
+
+By the driver alone, for issuing and checking tokens are the hot path: one statement each, which is one round trip and
+one transaction. What is acknowledged has been committed as the database commits by default: it survives the death of
+any process, the database's included, and power loss.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from auth_server.store.raw_connections import Connections, RawConnection, Row
+from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
+
+COLUMNS = "key, expires_at, data, client_id, subject, family"  # of an entry, as `Row`s of it have them
+DELETED = 10000  # entries by one statement of `revoke`, so that it ends in time
+_ABOVE = 2**63 - 1  # no entry has this number
+_DIGITS = 64  # of a whole key
+_COLUMN = {Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
+
+
+class Dialect(Protocol):
+    """What is said to one kind of database. Values stand in the order in which the comments name them."""
+
+    get: str  # kind, key, now
+    put: str  # kind, then COLUMNS
+    swap: str  # kind, then COLUMNS; the old data, now
+    listed: str  # kind, now, number below which to begin, limit, offset; then those of {where}
+    full_at: str  # bucket
+    give_back: str  # bucket, seconds, now
+    check: str
+    purges: Sequence[str]  # each: now, limit
+
+    def put_among(self, connections: Connections, kind: int, row: Row, keep: Keep, now: int) -> None:
+        """Put an entry and drop what it displaces; nobody sees more than may live."""
+
+    def take(self, connections: Connections, kind: int, key: bytes, client_id: bytes | None, now: int) -> Row | None:
+        """Mark an entry; return its columns, and whether this call was the one that did."""
+
+    def spend(self, connection: RawConnection, once: OnceKey, now: int) -> bool:
+        """Remember a value; tell whether it was not known."""
+
+    def draw(self, connections: Connections, bucket: bytes, now: int, cost: int, capacity: int) -> bool:
+        """Take *cost* seconds from a bucket of *capacity* seconds; tell whether it had them."""
+
+    def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
+        """Delete entries, DELETED at most; return how many went, and whether none is left."""
+
+
+class DatabaseState:
+    """State of many machines.
+
+    Args:
+        connections: to a database whose schema is up to date; `close` ends them.
+        dialect: of that database.
+    """
+
+    def __init__(self, connections: Connections, dialect: Dialect) -> None:
+        self._connections, self._sql = connections, dialect
+
+    def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
+        row = _row(entry)
+        if keep is None or _value(entry, keep.index) is None:
+            self._connections.count(self._sql.put, (int(kind), *row))
+        else:
+            self._sql.put_among(self._connections, int(kind), row, keep, now)
+
+    def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
+        rows = self._connections.rows(self._sql.get, (int(kind), key, now))
+        return _entry(rows[0]) if rows else None
+
+    def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
+        row = self._sql.take(self._connections, int(kind), key, _encoded(client_id), now)
+        return Taken(_entry(row), first=bool(row[-1])) if row else None
+
+    def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
+        return self._connections.count(self._sql.swap, (int(kind), *_row(new), old.data, now)) > 0
+
+    def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
+        if not keys:
+            return None
+        if len(keys) == 1:
+            return None if self._connections.run(lambda one: self._sql.spend(one, keys[0], now)) else keys[0]
+
+        def all_or_none(connection: RawConnection) -> OnceKey | None:
+            connection.count("BEGIN")
+            for once in sorted(keys, key=lambda one: one.key):  # all in one order: nobody waits for each other
+                if not self._sql.spend(connection, once, now):
+                    connection.count("ROLLBACK")
+                    return once
+            connection.count("COMMIT")
+            return None
+
+        return self._connections.run(all_or_none)
+
+    def find(self, kind: Kind, index: Index, value: str, page: Page, now: int) -> Sequence[Entry]:
+        return [_entry(row) for row in self._listed(kind, index, value, now, _ABOVE, page)]
+
+    def each(
+        self, kind: Kind, now: int, index: Index = Index.ALL, value: str = "", *, batch: int = BATCH
+    ) -> Iterator[Entry]:
+        below, more = _ABOVE, True
+        while more:
+            rows = self._listed(kind, index, value, now, below, Page(batch))
+            yield from map(_entry, rows)
+            more = len(rows) == batch
+            below = rows[-1][-1] if rows else 0
+
+    def _listed(self, kind: Kind, index: Index, value: str, now: int, below: int, page: Page) -> Sequence[Row]:
+        where, values = _condition(index, value, 6)
+        statement = self._sql.listed.format(where=where)
+        return self._connections.rows(statement, (int(kind), now, below, page.limit, page.offset, *values))
+
+    def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
+        if index is Index.KEY and len(value) != _DIGITS:  # a part of a key must not kill all that begin with it
+            return 0
+        where, condition = _condition(index, value, 1)
+        values: tuple[object, ...] = condition
+        if index is Index.KEY and kind is None:  # their index begins with the kind
+            where += f" AND kind IN ({', '.join(str(int(one)) for one in Kind)})"
+        elif kind is not None:
+            where, values = f"{where} AND kind = ${len(values) + 1}", (*values, int(kind))
+        number, done = 0, False
+        while not done:
+            gone, done = self._sql.revoke(self._connections, where, values)
+            number += gone
+        return number
+
+    def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
+        name, capacity = bucket.encode(), rate.burst * rate.refill
+        if cost < 0:
+            self._connections.count(self._sql.give_back, (name, cost * rate.refill, now))
+            return Allowance(True, 0)
+        if 0 < cost <= rate.burst and self._sql.draw(self._connections, name, now, cost * rate.refill, capacity):
+            return Allowance(True, 0)
+        rows = self._connections.rows(self._sql.full_at, (name,))
+        wait = (max(rows[0][0], now) if rows else now) + max(cost, 1) * rate.refill - capacity - now
+        return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
+
+    def purge(self, now: int, limit: int) -> int:
+        gone = 0
+        for statement in self._sql.purges:
+            gone += self._connections.count(statement, (now, limit - gone))
+            if gone >= limit:
+                break
+        return gone
+
+    def sync(self) -> None:
+        """Do nothing: what is acknowledged has been committed."""
+
+    def check(self) -> None:
+        self._connections.rows(self._sql.check)
+
+    def close(self) -> None:
+        self._connections.close()
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def _decoded(text: bytes | None) -> str | None:
+    return None if text is None else text.decode()
+
+
+def _row(entry: Entry) -> Row:
+    """An entry as COLUMNS."""
+    return (
+        entry.key,
+        entry.expires_at,
+        entry.data,
+        _encoded(entry.client_id),
+        _encoded(entry.subject),
+        entry.family,
+    )
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(row[0], row[1], row[2], _decoded(row[3]), _decoded(row[4]), row[5])
+
+
+def _value(entry: Entry, index: Index) -> str | bytes | None:
+    """Under what an entry stands in an index."""
+    if index is Index.CLIENT:
+        return entry.client_id
+    return entry.subject if index is Index.SUBJECT else entry.family
+
+
+def _condition(index: Index, value: str, first: int) -> tuple[str, tuple[bytes, ...]]:
+    """What entries under a value have in common; *first* is the number of the first parameter of it."""
+    if index is Index.ALL:
+        return "TRUE", ()
+    if index is Index.KEY:
+        return f"key BETWEEN ${first} AND ${first + 1}", key_range(value)
+    return f"{_COLUMN[index]} = ${first}", (bytes.fromhex(value) if index is Index.FAMILY else value.encode(),)

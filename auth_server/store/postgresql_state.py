@@ -1,0 +1,95 @@
+"""What the short-lived state says to PostgreSQL."""
+
+from collections.abc import Sequence
+
+from auth_server.store.database_state import COLUMNS, DELETED
+from auth_server.store.raw_connections import Connections, RawConnection, Row
+from auth_server.store.state import Index, Keep, OnceKey
+
+_LIVES = "(expires_at IS NULL OR expires_at > {now})"
+_ENTRY = ", ".join(f"state_entries.{column}" for column in COLUMNS.split(", "))
+# A plain UPDATE would tell of the first redemption only, and who comes second would have to ask again: whether it is a
+# replay, or the entry was revoked at that moment. So the row is locked first, which shows how others have left it.
+_TAKE = f"""
+UPDATE state_entries SET taken_at = coalesce(found.taken_at, $4)
+FROM (
+    SELECT number, taken_at FROM state_entries
+    WHERE kind = $1 AND key = $2 AND client_id IS NOT DISTINCT FROM $3 AND {_LIVES.format(now="$4")} FOR UPDATE
+) AS found
+WHERE state_entries.number = found.number
+RETURNING {_ENTRY}, found.taken_at IS NULL
+"""
+_SPEND = """
+INSERT INTO state_spent (key, expires_at) VALUES ($1, $2)
+ON CONFLICT (key) DO UPDATE SET expires_at = EXCLUDED.expires_at WHERE state_spent.expires_at <= $3
+"""
+_DRAW = """
+INSERT INTO state_throttles (bucket, full_at) VALUES ($1, $2::bigint + $3::bigint)
+ON CONFLICT (bucket) DO UPDATE SET full_at = greatest(state_throttles.full_at, $2) + $3
+WHERE greatest(state_throttles.full_at, $2) + $3 - $2 <= $4
+"""
+# Whoever finds that others have just deleted the same has not found less: so it is counted before.
+_REVOKE = f"""
+WITH found AS MATERIALIZED (SELECT number FROM state_entries WHERE {{where}} LIMIT {DELETED}),
+    gone AS (DELETE FROM state_entries USING found WHERE state_entries.number = found.number RETURNING 1)
+SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM found)
+"""
+_PURGE = """
+DELETE FROM {table} WHERE {name} IN (
+    SELECT {name} FROM {table} WHERE {over} <= $1 ORDER BY {over} LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+"""
+_AMONG = {
+    index: f"SELECT state_put_among_{column}($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    for index, column in ((Index.CLIENT, "client_id"), (Index.SUBJECT, "subject"), (Index.FAMILY, "family"))
+}
+
+
+class PostgresqlState:
+    """Its dialect (`database_state.Dialect`)."""
+
+    get = (
+        f"SELECT {COLUMNS} FROM state_entries"
+        f" WHERE kind = $1 AND key = $2 AND {_LIVES.format(now='$3')} AND taken_at IS NULL"
+    )
+    put = (
+        f"INSERT INTO state_entries (kind, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        " ON CONFLICT (kind, key) DO UPDATE SET number = EXCLUDED.number, taken_at = NULL, "
+        + ", ".join(f"{column} = EXCLUDED.{column}" for column in COLUMNS.split(", ")[1:])
+    )
+    swap = (
+        "UPDATE state_entries SET expires_at = $3, data = $4, client_id = $5, subject = $6, family = $7"
+        f" WHERE kind = $1 AND key = $2 AND data = $8 AND {_LIVES.format(now='$9')} AND taken_at IS NULL"
+    )
+    listed = (
+        f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {_LIVES.format(now='$2')}"
+        " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
+    )
+    full_at = "SELECT full_at FROM state_throttles WHERE bucket = $1"
+    give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
+    check = "SELECT 1 FROM state_spent LIMIT 1"
+    purges: Sequence[str] = tuple(
+        _PURGE.format(table=table, name=name, over=over)
+        for table, name, over in (
+            ("state_entries", "number", "expires_at"),
+            ("state_spent", "key", "expires_at"),
+            ("state_throttles", "bucket", "full_at"),
+        )
+    )
+
+    def put_among(self, connections: Connections, kind: int, row: Row, keep: Keep, now: int) -> None:
+        connections.rows(_AMONG[keep.index], (kind, *row, keep.newest, now))
+
+    def take(self, connections: Connections, kind: int, key: bytes, client_id: bytes | None, now: int) -> Row | None:
+        rows = connections.rows(_TAKE, (kind, key, client_id, now))
+        return rows[0] if rows else None
+
+    def spend(self, connection: RawConnection, once: OnceKey, now: int) -> bool:
+        return connection.count(_SPEND, (once.key, once.expires_at, now)) > 0
+
+    def draw(self, connections: Connections, bucket: bytes, now: int, cost: int, capacity: int) -> bool:
+        return connections.count(_DRAW, (bucket, now, cost, capacity)) > 0
+
+    def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
+        gone, found = connections.rows(_REVOKE.format(where=where), values)[0]
+        return gone, found < DELETED

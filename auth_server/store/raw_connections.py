@@ -1,0 +1,141 @@
+"""Connections to a server database by its driver alone, for hot paths: SQLAlchemy costs 100 µs a statement."""
+
+import os
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from auth_server.errors import Unavailable
+from auth_server.store.engine import TIMEOUT, reason
+
+R = TypeVar("R")
+Row = tuple[Any, ...]
+
+MOST = 32  # connections of a process at the same time; a thread holds one only while it waits for an answer
+TRIES = 20  # of what the database could not do because of what others did at the same moment
+PAUSE = 0.1  # seconds between two tries, at most
+UNUSED = 0.5  # seconds after which one looks whether the server has hung up meanwhile
+
+
+class TryAgain(Exception):
+    """Nothing was done, because of what others did at the same moment; SERIALIZABLE transactions end so (S-133)."""
+
+
+class RawConnection(Protocol):
+    """One connection of a driver; each statement is a transaction unless BEGIN was said.
+
+    Parameters stand as `$1`, `$2`, … in the statements. All methods raise `Unavailable`, or `TryAgain`.
+    """
+
+    used_at: float
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return what a statement gives."""
+
+    def count(self, statement: str, values: Sequence[object] = ()) -> int:
+        """Return how many rows a statement touched."""
+
+    def is_alive(self) -> bool:
+        """Tell whether the server has not hung up, without asking it."""
+
+    def is_open(self) -> bool:
+        """Tell whether nobody has hung up, as far as is known here."""
+
+    def rollback(self) -> None:
+        """End a transaction that has failed, if there is one."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class Connections:
+    """Those of one process, opened when they are needed; whoever's answer is waited for has one. None crosses a fork.
+
+    Args:
+        engine: of the database: its URL, its limits and its way to connect are these connections' too.
+        wrap: makes one of what the driver opened.
+    """
+
+    def __init__(self, engine: Engine, wrap: Callable[[Any], RawConnection]) -> None:
+        self._engine, self._wrap = engine, wrap
+        self._pid = 0
+        self._idle: deque[RawConnection] = deque()
+        self._places = threading.BoundedSemaphore(MOST)
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return what a statement gives, as a transaction of its own."""
+        return self.run(lambda connection: connection.rows(statement, values))
+
+    def count(self, statement: str, values: Sequence[object] = ()) -> int:
+        """Return how many rows a statement touched, as a transaction of its own."""
+        return self.run(lambda connection: connection.count(statement, values))
+
+    def run(self, use: Callable[[RawConnection], R]) -> R:
+        """Return what *use* does with a connection; if it has to be tried again, all of it is.
+
+        Raises:
+            Unavailable: the database does not answer, or was too busy for too long.
+        """
+        if self._pid != os.getpid():
+            self._idle, self._places, self._pid = deque(), threading.BoundedSemaphore(MOST), os.getpid()
+        if not self._places.acquire(timeout=TIMEOUT):
+            raise Unavailable("too many wait for the database")
+        try:
+            for tried in range(TRIES):
+                connection = self._connection()
+                try:
+                    result = use(connection)
+                except TryAgain:
+                    if connection.is_open():
+                        connection.rollback()
+                        self._idle.append(connection)
+                    time.sleep(random.uniform(0, min(PAUSE, 0.001 * 2**tried)))
+                except BaseException:
+                    if not connection.is_open():
+                        self.close()  # the others are hardly better
+                    connection.close()
+                    raise
+                else:
+                    self._idle.append(connection)
+                    return result
+            raise Unavailable("others were in the way in the database, again and again")
+        finally:
+            self._places.release()
+
+    def _connection(self) -> RawConnection:
+        now = time.monotonic()
+        while True:
+            try:
+                connection = self._idle.pop()  # the one that was used last: the others may rest
+            except IndexError:
+                break
+            if now - connection.used_at < UNUSED or connection.is_alive():
+                connection.used_at = now
+                return connection
+            connection.close()
+        try:
+            opened = self._engine.raw_connection()
+        except (DBAPIError, PoolTimeout) as error:
+            raise Unavailable(reason(error)) from error
+        driver = opened.driver_connection
+        opened.detach()
+        connection = self._wrap(driver)
+        connection.used_at = now
+        return connection
+
+    def close(self) -> None:
+        """Hang up where nobody waits; before a fork there must be no connection."""
+        if self._pid != os.getpid():
+            return
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return

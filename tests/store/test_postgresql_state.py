@@ -1,0 +1,53 @@
+"""State in PostgreSQL keeps what every State promises, also where its transactions are SERIALIZABLE."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+
+from auth_server import assembly
+from auth_server.store.database_state import DatabaseState
+from auth_server.store.engine import create, writing
+from auth_server.store.schema import SHARED_STATE
+from auth_server.store.state import State
+from tests.servers.postgresql import PostgreSQL
+from tests.store.conformance.contention import TestStateContention
+from tests.store.conformance.state import *  # noqa: F403
+from tests.store.opening import migrated
+
+SERIALIZABLE = "&options=-c%20default_transaction_isolation%3Dserializable"
+
+
+def opened(url: str) -> DatabaseState:
+    """Open the state at *url*."""
+    return assembly.shared_state(create(url))
+
+
+@pytest.fixture(scope="session")
+def database(postgresql_server: PostgreSQL, worker_id: str) -> str:
+    """The URL of a migrated database."""
+    return migrated(postgresql_server.create(f"state_{worker_id}"), SHARED_STATE)
+
+
+@pytest.fixture
+def empty(database: str) -> str:
+    """The URL of the same, emptied for this test: that takes less time than a new one."""
+    engine = create(database)
+    with writing(engine) as connection:
+        connection.execute(text("TRUNCATE state_entries, state_spent, state_throttles"))
+    engine.dispose()
+    return database
+
+
+@pytest.fixture
+def open_state(empty: str) -> Callable[[], State]:
+    return partial(opened, empty)
+
+
+class TestSerializableContention(TestStateContention):
+    """The same where each transaction must look as if it had been alone: those that do not are tried again (S-133)."""
+
+    @pytest.fixture
+    def open_state(self, empty: str) -> Callable[[], State]:
+        return partial(opened, empty + SERIALIZABLE)
