@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run web-app test lint format bench docs audit security settings-file translations screenshots common-passwords lock migration clean
+.PHONY: help run web-app test lint format bench bench-peers bench-scale docs audit security settings-file translations screenshots common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,8 +54,14 @@ format: $(VENV)/development.stamp ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix -q .
 	@$(BIN)/ruff format -q .
 
-bench: $(VENV)/development.stamp ## the benchmark; writes bench/results.md
+bench: $(VENV)/development.stamp ## the benchmark on every store; writes bench/results.md
 	@$(BIN)/python -m bench
+
+bench-peers: $(VENV)/development.stamp ## other servers beside ours, from their registries; writes bench/peers.md
+	@$(BIN)/python -m bench.peers
+
+bench-scale: $(VENV)/development.stamp ## a million tokens, purge, memory, several workers; writes bench/scale.md
+	@$(BIN)/python -m bench.scale
 
 docs: $(VENV)/development.stamp ## the documentation site, into site/; asks nobody for anything
 	@$(BIN)/python -m tools.docs site
@@ -86,6 +92,8 @@ lock: ## make the hashed requirement files from pyproject.toml; needs uv
 		--extra granian --group dev pyproject.toml -c requirements/runtime.txt -o requirements/development.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
 		--group web-app -c requirements/development.txt -o requirements/web-app.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
+		bench/peers/django_oauth_toolkit/requirements.in -o bench/peers/django_oauth_toolkit/requirements.txt
 
 migration: $(VENV)/development.stamp ## write the next migration: H=records|state M="what it does"
 	@$(BIN)/python tools/new_migration.py $(H) "$(M)"

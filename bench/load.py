@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Outcome:
 
     Args:
         rate: good answers a second; 0 if any request failed.
+        requests: how many there were.
         p99: milliseconds.
         failed: answers with a status from 400 on, and connections that broke or timed out.
     """
@@ -42,6 +43,7 @@ class Outcome:
     rate: float
     p99: float
     failed: int
+    requests: int = 0
 
 
 def run(wrk: str, url: str, ask: Ask, seconds: int, core: int | None, threads: int = 1) -> Outcome:
@@ -58,7 +60,28 @@ def run(wrk: str, url: str, ask: Ask, seconds: int, core: int | None, threads: i
         printed = subprocess.run(pinned, check=True, capture_output=True, text=True).stdout
     told = json.loads(printed.splitlines()[-1])
     rate = 0.0 if told["failed"] else told["requests"] * 1e6 / told["duration"]
-    return Outcome(rate, told["p99"] / 1000, told["failed"])
+    return Outcome(rate, told["p99"] / 1000, told["failed"], told["requests"])
+
+
+def in_turn(asks: Sequence[Ask]) -> Ask:
+    """Return a request that is each of *asks* in turn."""
+
+    def script() -> str:
+        made = ", ".join(
+            f"wrk.format({json.dumps(ask.method)}, {json.dumps(ask.path)}, {{{_headers(ask)}}},"
+            f" {json.dumps(ask.body) if ask.body else 'nil'})"
+            for ask in asks
+        )
+        return (
+            f"local asks, at = {{}}, 0\ninit = function() asks = {{{made}}} end\n"
+            "request = function() at = at % #asks + 1; return asks[at] end\n"
+        )
+
+    return Ask(asks[0].path, script=script)
+
+
+def _headers(ask: Ask) -> str:
+    return ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in ask.headers.items())
 
 
 def _script(ask: Ask) -> str:

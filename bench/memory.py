@@ -52,6 +52,11 @@ def pss(pid: int) -> float:
     return _sum(pid, "Pss")
 
 
+def resident(pid: int) -> float:
+    """Return the MiB of the process that are in memory, its own and shared."""
+    return _sum(pid, "Rss")
+
+
 def _sum(pid: int, *names: str) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kib = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)}

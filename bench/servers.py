@@ -63,26 +63,42 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: Sequence[str], variables: dict[str, str], core: int | None = None) -> Iterator[Running]:
-    """Start a server, give it when it answers, and stop it.
+    """Start one of our servers, give it when it is ready, and stop it; the rest is as in `started`."""
+    port, log = int(variables["AUTH_SERVER_PORT"]), Path(variables["AUTH_SERVER_HOME"] + ".log")
+    with started(command, variables, port, "/readyz", log, core) as server:
+        yield server
+
+
+@contextmanager
+def started(
+    command: Sequence[str],
+    variables: dict[str, str],
+    port: int,
+    path: str,
+    log: Path,
+    core: int | None = None,
+    folder: Path = ROOT,
+) -> Iterator[Running]:
+    """Start a server, give it when it answers to a GET of *path*, and stop it.
 
     Args:
+        log: where it may write; the file is removed at the end.
         core: the only core it may use; None for all.
+        folder: where the command is run.
 
     Raises:
         RuntimeError: it ended at once, or did not answer in time; with the end of its log.
     """
-    log = Path(variables["AUTH_SERVER_HOME"] + ".log")
     pinned = ["taskset", "-c", str(core), *command] if core is not None else list(command)
-    port = int(variables["AUTH_SERVER_PORT"])
-    started = time.perf_counter()
+    begun = time.perf_counter()
     with log.open("wb") as errors:
-        process = subprocess.Popen(pinned, env=variables, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen(pinned, env=variables, cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
     try:
-        while not _answers(port):
-            if process.poll() is not None or time.perf_counter() - started > PATIENCE:
+        while not _answers(port, path):
+            if process.poll() is not None or time.perf_counter() - begun > PATIENCE:
                 raise RuntimeError(f"{' '.join(command)} does not answer:\n{log.read_text()[-2000:]}")
             time.sleep(0.005)
-        yield Running(process, port, time.perf_counter() - started)
+        yield Running(process, port, time.perf_counter() - begun)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -93,11 +109,11 @@ def running(command: Sequence[str], variables: dict[str, str], core: int | None 
         log.unlink()
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
+        connection.request("GET", path)
+        return connection.getresponse().status < 500
     except OSError:
         return False
     finally:

@@ -42,6 +42,15 @@ class Store:
     def title(self) -> str:
         return TITLES[self.name]
 
+    def processes(self) -> list[int]:
+        """Return the main processes of the store's servers."""
+        found = []
+        if self.postgresql:
+            found.append(int((self.postgresql.folder / "data/postmaster.pid").read_text().split()[0]))
+        if self.redis:
+            found.append(int(self.redis.command("INFO", "server").partition(b"process_id:")[2].split()[0]))
+        return found
+
     def place(self, name: str) -> Place:
         """Return a new place, whose stores are empty."""
         number = next(self._numbers)

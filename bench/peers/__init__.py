@@ -1,0 +1,1 @@
+"""Our server beside others that do the same, on the same machine in the same run."""
