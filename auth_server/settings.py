@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     keys_dir: OptionalPath = Field(None, description="the key-encryption key and imported keys")
     key_encryption_key: Key = Field(None, description="32 bytes in base64; else the file KEYS_DIR/kek")
     database_url: DatabaseUrl = Field(None, description="SQLAlchemy URL; a SQLite file in HOME where empty")
-    redis_url: RedisUrl = Field(None, description="short-lived state in Redis; embedded where empty")
+    redis_url: RedisUrl = Field(
+        None, description="short-lived state in Redis: one server, behind sentinels or a cluster; embedded where empty"
+    )
     admin_user: str = Field("admin", min_length=1, max_length=64, description="name of the first admin")
     admin_password: Password = Field(None, description="first admin's password; generated where empty")
 

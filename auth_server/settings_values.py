@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from auth_server import redis_url
+
 ALGORITHMS = ("ES256", "RS256", "PS256", "EdDSA", "Ed25519", "ES384", "ES512", "RS384", "RS512", "PS384", "PS512")
 
 _SCOPE_WORD = re.compile(r"[a-z0-9.@+_#*:-]+", re.ASCII).fullmatch  # as domain/scopes.py writes them
@@ -199,15 +201,7 @@ def _database(value: SecretStr | None) -> SecretStr | None:
 def _redis(value: SecretStr | None) -> SecretStr | None:
     if value is None:
         return value
-    if value.get_secret_value().partition(":")[0] not in ("redis", "rediss", "unix"):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    parts = split_url(value.get_secret_value())
-    if parts is None:
-        raise ValueError("cannot be read; its host or port is wrong, or its password is not percent-encoded")
-    if parts.scheme == "unix" and not parts.path.strip("/"):
-        raise ValueError("needs the path of a socket; write unix:///run/redis.sock")
-    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):  # redis-py would take database 0
-        raise ValueError("must end with the number of a database; write redis://HOST:6379/0")
+    redis_url.read(value.get_secret_value())
     return value
 
 

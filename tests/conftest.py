@@ -30,6 +30,20 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Red
 
 
 @pytest.fixture(scope="session")
+def watched_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Watched]:
+    """A Redis master, its replica and a sentinel, for tests that leave them as they are."""
+    with redis.several(redis.Watched, tmp_path_factory.mktemp("watched")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Cluster]:
+    """A Redis Cluster, for tests that leave it as it is."""
+    with redis.several(redis.Cluster, tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
 def auth_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     """Our own servers, one of each kind for each worker, started when first used."""
     pool = Pool(tmp_path_factory.mktemp("auth_servers"))

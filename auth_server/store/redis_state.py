@@ -9,8 +9,9 @@ expired. For the same reason the policy must not be `allkeys-…`.
 Redis decides how long an acknowledged write lasts: it survives the death of our processes always, that of Redis
 with `appendonly yes`, power loss at once only with `appendfsync always`.
 
-In a cluster all keys must be in one slot, because a script touches entries and their indexes together: the prefix
-then holds a hash tag, such as `{as}:`.
+In a cluster all keys are in one slot, because a script touches entries and their indexes together: the prefix holds
+a hash tag. More nodes do not make it faster, then; they take over. While that slot is moved from node to node, entries
+can be read, and all that takes a script has to wait: where a script runs, all its keys must be.
 """
 
 import os
@@ -21,21 +22,21 @@ from itertools import islice
 from typing import Any
 
 from hiredis import pack_command
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
+from redis.exceptions import AskError, ClusterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as BrokenConnection
-from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.retry import Retry
 
+from auth_server import redis_url
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store import redis_scripts
+from auth_server.store.redis_topology import ask, topology
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
-TIMEOUT = 2.0  # seconds to connect, and to wait for a part of an answer
 _NEWEST = 2**46 - 1  # no entry of a kind arrives later
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
 _KIND = tuple(bytes([number]) for number in range(128))
+# Answers that say: not here. Nothing has happened; somebody else may be master by now, or have our slot.
+_ELSEWHERE = (ReadOnlyError, AskError, ClusterDownError)  # MOVED is an AskError too
 
 
 def _reason(error: RedisError) -> str:
@@ -48,28 +49,21 @@ class RedisState:
     """State of many machines.
 
     Args:
-        url: redis://, rediss:// or unix://, with database, user and password as redis-py reads them.
-        prefix: what every key begins with.
+        url: a REDIS_URL, in one of the forms of redis_url.py.
+        prefix: what every key begins with; in a cluster it holds a hash tag. The default has one there.
 
     Raises:
         AuthServerError: the URL has no form, or options that are none.
     """
 
-    def __init__(self, url: str, prefix: str = "as:") -> None:
-        self._prefix = prefix.encode()
-        self._entry = self._prefix + b"entry:"
+    def __init__(self, url: str, prefix: str = "") -> None:
         try:
-            self._pool = ConnectionPool.from_url(
-                url,
-                protocol=2,  # nothing arrives unasked
-                socket_timeout=TIMEOUT,
-                socket_connect_timeout=TIMEOUT,
-                retry=Retry(NoBackoff(), 0),  # the one who asked decides whether to try again
-                max_connections=2**31,  # counts all that were ever opened; there is one a thread at a time
-            )
-            self._pool.make_connection()  # opens nothing yet, but refuses what is no option
-        except (ValueError, TypeError) as error:
-            raise AuthServerError(f"REDIS_URL: cannot be used: {error}") from None
+            where = redis_url.read(url)
+        except ValueError as error:
+            raise AuthServerError(f"REDIS_URL: {error}") from None
+        self._prefix = (prefix or ("{as}:" if where.kind == "cluster" else "as:")).encode()
+        self._entry = self._prefix + b"entry:"
+        self._topology = topology(where, self._prefix)
         self._local = threading.local()
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # redis-py leaves their methods untyped
@@ -79,16 +73,18 @@ class RedisState:
         """Return this thread's connection, without an answer that nobody waits for (S-135)."""
         local = self._local
         if getattr(local, "pid", 0) != os.getpid():
-            local.connection, local.pid = self._pool.make_connection(), os.getpid()
-            with self._opening:
-                self._connections.add(local.connection)
+            local.connection, local.pid = None, os.getpid()
         connection = local.connection
-        if connection.is_connected:
+        if connection is not None and connection.is_connected:
             try:
-                if connection.can_read():
-                    connection.disconnect()
-            except BrokenConnection:
-                connection.disconnect()  # Redis closed it meanwhile; the next command opens it again
+                if not connection.can_read():
+                    return connection
+            except BrokenConnection:  # Redis closed it meanwhile
+                pass
+            connection.disconnect()
+        connection = local.connection = self._topology.open()
+        with self._opening:
+            self._connections.add(connection)
         return connection
 
     def _exchange(self, *command: bytes | str | int) -> Any:
@@ -98,24 +94,41 @@ class RedisState:
             packed = pack_command(command)  # type: ignore[arg-type]  # hiredis means a tuple of any length
             connection.send_packed_command((packed,), check_health=False)
             return connection.read_response()
-        except ResponseError:
-            raise  # an answer too, and complete
+        except ResponseError as error:  # an answer too, and complete
+            if isinstance(error, _ELSEWHERE):
+                connection.disconnect()
+            raise
         except BaseException:
             connection.disconnect()
             raise
 
-    def _ask(self, *command: bytes | str | int) -> Any:
+    def _send(self, *command: bytes | str | int) -> Any:
+        """Send one command to whom has our keys now."""
         try:
             return self._exchange(*command)
+        except _ELSEWHERE:
+            return self._exchange(*command)
+
+    def _ask(self, *command: bytes | str) -> Any:
+        """Send a command with one key that only reads; it follows that key on its way to another node of a cluster."""
+        try:
+            try:
+                return self._send(*command)
+            except AskError as moving:
+                connection = self._topology.open_at((moving.host, moving.port))
+                ask(connection, b"ASKING")
+                answer = ask(connection, *command)
+                connection.disconnect()
+                return answer
         except RedisError as error:
             raise Unavailable(_reason(error)) from error
 
     def _run(self, script: redis_scripts.Script, *arguments: bytes | str | int) -> Any:
         try:
             try:
-                return self._exchange(b"EVALSHA", script.digest, 1, self._prefix, *arguments)
+                return self._send(b"EVALSHA", script.digest, 1, self._prefix, *arguments)
             except NoScriptError:  # nothing happened: Redis is new, or forgot its scripts
-                return self._exchange(b"EVAL", script.source, 1, self._prefix, *arguments)
+                return self._send(b"EVAL", script.source, 1, self._prefix, *arguments)
         except RedisError as error:
             raise Unavailable(_reason(error)) from error
 
@@ -194,7 +207,7 @@ class RedisState:
         """Do nothing: Redis syncs by its own setting `appendfsync`."""
 
     def check(self) -> None:
-        self._ask(b"PING")
+        self._ask(b"EXISTS", self._prefix)  # of a cluster not any node, but the one that has our keys
 
     def close(self) -> None:
         with self._opening:

@@ -16,7 +16,7 @@ SECRETS = {
     "ADMIN_PASSWORD": "Should-never-be-printed-1",
     "KEY_ENCRYPTION_KEY": "c2hvdWxkLW5ldmVyLWJlLXByaW50ZWQtMTIzNDU2Nzg=",
     "DATABASE_URL": "postgresql://user:Should-never-be-printed-2@127.0.0.1/x",
-    "REDIS_URL": "redis://:Should-never-be-printed-3@127.0.0.1/0",
+    "REDIS_URL": "redis+sentinel://:Should-never-be-printed-3@a,b/main/0?sentinel_password=Should-never-be-printed-4",
 }
 
 

@@ -75,6 +75,9 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("DATABASE_URL", "sqlite:///?timeout=1", "needs a file"),
         ("REDIS_URL", "http://x", "must begin with"),
         ("REDIS_URL", "redis://h:bad/0", "host or port is wrong"),
+        ("REDIS_URL", "redis+sentinel://a,b/", "needs the master's name"),
+        ("REDIS_URL", "redis+cluster://a,b/1", "database 0 alone"),
+        ("REDIS_URL", "rediss://h/0?ssl_cert_reqs=none", "has no option ssl_cert_reqs"),
         ("REDIS_URL", "redis://[::1/0", "host or port is wrong"),
         ("ADMIN_PASSWORD", "short", "8 to 256"),
         ("ADMIN_PASSWORD", "\N{MERPERSON}" * 256 + "x", "8 to 256"),
@@ -241,6 +244,8 @@ def test_a_replaced_key_verifies_what_it_signed() -> None:
         ("ISSUER", "http://localhost:2342"),
         ("REDIS_URL", "rediss://redis.example:6380/"),
         ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis+sentinel://me:secret@10.0.0.1,10.0.0.2:26380/main/0?sentinel_password=other"),
+        ("REDIS_URL", "rediss+cluster://[::1]:7000,[::1]:7001?ssl_check_hostname=no"),
         ("SERVER", "Granian"),
     ],
 )

@@ -1,4 +1,4 @@
-"""State in Redis keeps what every State promises."""
+"""State in Redis keeps what every State promises, on one server, behind a sentinel and in a cluster."""
 
 import os
 from collections.abc import Callable
@@ -8,11 +8,17 @@ import pytest
 
 from auth_server.store.redis_state import RedisState
 from auth_server.store.state import State
-from tests.servers.redis import Redis
 from tests.store.conformance.contention import TestStateContention  # noqa: F401
 from tests.store.conformance.state import *  # noqa: F403
 
 
+@pytest.fixture(params=["redis_server", "watched_redis", "redis_cluster"], scope="module")
+def url(request: pytest.FixtureRequest) -> str:
+    """Where a Redis of some kind is."""
+    found: str = request.getfixturevalue(request.param).url
+    return found
+
+
 @pytest.fixture
-def open_state(redis_server: Redis) -> Callable[[], State]:
-    return partial(RedisState, redis_server.url, f"test-{os.urandom(8).hex()}:")
+def open_state(url: str) -> Callable[[], State]:
+    return partial(RedisState, url, f"{{test-{os.urandom(8).hex()}}}:")
