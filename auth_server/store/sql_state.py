@@ -20,6 +20,7 @@ R = TypeVar("R")
 _Values = Sequence[object] | Mapping[str, object]
 
 KEY_DIGITS = 64
+STRIDE = 2000  # rows that `purge` looks at by one statement: it takes a millisecond, and nobody else writes meanwhile
 MANY = 20000  # names of buckets in memory at most
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
 _COLUMNS = "key, expires_at, data, client_id, subject, family"
@@ -44,14 +45,13 @@ _EACH = (
 )
 _KEPT = f"INSERT INTO kept_by_{{index}} ({_COLUMNS}, kind, newest, now) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # Putting an entry and dropping what it displaces as one statement: each gives other threads the interpreter, and to get
-# it back takes longer than the statement. Of the dead there are mostly none, which one look at an index tells.
+# it back takes longer than the statement. The index of clients knows when their entries expire.
 _KEEP = f"""
 CREATE TEMP VIEW kept_by_{{index}} AS SELECT {_COLUMNS}, kind, 0 AS newest, 0 AS now FROM entries;
 CREATE TEMP TRIGGER keep_by_{{index}} INSTEAD OF INSERT ON kept_by_{{index}} BEGIN
     INSERT OR REPLACE INTO entries ({_COLUMNS}, kind) VALUES
         (NEW.key, NEW.expires_at, NEW.data, NEW.client_id, NEW.subject, NEW.family, NEW.kind);
-    DELETE FROM entries WHERE {{these}} AND +expires_at <= NEW.now
-        AND EXISTS (SELECT 1 FROM entries WHERE expires_at <= NEW.now)
+    DELETE FROM entries WHERE {{these}} AND expires_at <= NEW.now
         AND EXISTS (SELECT 1 FROM entries WHERE {{these}} LIMIT 1 OFFSET NEW.newest);
     DELETE FROM entries WHERE number IN
         (SELECT number FROM entries WHERE {{these}} ORDER BY number DESC LIMIT -1 OFFSET NEW.newest);
@@ -64,6 +64,11 @@ _KEEPS = "".join(
         Index.SUBJECT: "+kind = NEW.kind AND subject = NEW.subject",
         Index.FAMILY: "+kind = NEW.kind AND family = NEW.family",
     }.items()
+)
+_WALK = "SELECT max(number) FROM (SELECT number FROM entries WHERE number > ? ORDER BY number LIMIT ?)"
+_BURY = (
+    "DELETE FROM entries WHERE number IN"
+    " (SELECT number FROM entries WHERE number > ? AND number <= ? AND expires_at <= ? ORDER BY number LIMIT ?)"
 )
 _DRAW = (
     "INSERT INTO throttles (bucket, full_at) VALUES (:bucket, :now + :cost) ON CONFLICT (bucket) DO UPDATE"
@@ -112,6 +117,7 @@ class SqliteState:
         self._writers: dict[str, sqlite3.Connection] = {}
         self._pid = 0
         self._dirty = False
+        self._purged = 0  # the number of the last entry that `purge` has looked at
         self._mark, self._untouched = Mark(path.with_name(f"{path.name}-untouched")), _Untouched()
 
     # ---- connections: one reader a thread, two writers a process; none crosses a fork
@@ -278,14 +284,31 @@ class SqliteState:
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
 
     def purge(self, now: int, limit: int) -> int:
-        gone = 0
-        for table, column in (("entries", "expires_at"), ("spent", "expires_at"), ("throttles", "full_at")):
+        gone = self._purge_entries(now, limit)
+        for table, column in (("spent", "expires_at"), ("throttles", "full_at")):
+            if gone >= limit:
+                break
             gone += self._execute(
                 f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} <= ? LIMIT ?)",
                 (now, limit - gone),
             )
-            if gone >= limit:
+        return gone
+
+    def _purge_entries(self, now: int, limit: int) -> int:
+        """Walk through the entries from where the last call stopped to the end, or until *limit* have gone.
+
+        An index of expiry would find them sooner, and take a sixth of the time of each put.
+        """
+        gone = 0
+        while gone < limit:
+            last = self._read(_WALK, (self._purged, STRIDE))[0][0]
+            if last is None:
+                self._purged = 0
                 break
+            dead = self._execute(_BURY, (self._purged, last, now, limit - gone))
+            gone += dead
+            if gone < limit:
+                self._purged = last
         return gone
 
     def sync(self) -> None:

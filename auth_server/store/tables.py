@@ -222,10 +222,9 @@ entries = Table(
     Column("data", LargeBinary, nullable=False),
 )
 Index("ux_entries_kind_key", entries.c.kind, entries.c.key, unique=True)
-Index("ix_entries_kind_client_id", entries.c.kind, entries.c.client_id, entries.c.number)
+Index("ix_entries_kind_client_id", entries.c.kind, entries.c.client_id, entries.c.number, entries.c.expires_at)
 Index("ix_entries_subject", entries.c.subject, sqlite_where=entries.c.subject.is_not(None))
 Index("ix_entries_family", entries.c.family, sqlite_where=entries.c.family.is_not(None))
-Index("ix_entries_expires_at", entries.c.expires_at, sqlite_where=entries.c.expires_at.is_not(None))
 
 spent = Table(
     "spent",
