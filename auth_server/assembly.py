@@ -40,6 +40,7 @@ from auth_server.store import database_files, schema
 from auth_server.store import engine as engines
 from auth_server.store.cached_records import CachedRecords
 from auth_server.store.database_state import DatabaseState
+from auth_server.store.generation import Generation
 from auth_server.store.raw_connections import Connections
 from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
@@ -153,7 +154,7 @@ def assemble(
         AuthServerError: the key-encryption key is missing, open to others or the wrong one.
     """
     at.check_current()
-    records, state = _records(at), _state(settings, at)
+    records, state = _opened(settings, at)
     sealing = _sealing(settings, records, random)
     policy = Policy(settings.signing_algs, settings.key_rotation_interval, settings.key_overlap, settings.jwks_max_age)
     audit, metrics = Audit(records, clock), Metrics()
@@ -250,33 +251,45 @@ def _own_names(issuer: str) -> tuple[str, ...]:
     return ("auth-server", "authserver", "photoprism", issuer, host, *host.split("."))
 
 
-def _records(at: Stores) -> Records:
-    return CachedRecords(SqlRecords(at.records))
-
-
 def _sealing(settings: Settings, records: Records, random: Random) -> Sealing:
     """Seals with the key-encryption key; where nothing is sealed yet, a new one may be made."""
     given = settings.key_encryption_key.get_secret_value() if settings.key_encryption_key else None
     return Sealing(read_key(given, settings.keys_path, random, may_create=not records.keys.all()), random)
 
 
-def _state(settings: Settings, at: Stores) -> State:
-    """Short-lived state: in Redis, else beside the records in their server database, else in a file of its own."""
+@dataclass(frozen=True)
+class Database:
+    """The driver's own connections to a server database, and what is asked by them."""
+
+    connections: Connections
+    generation: Generation
+
+    def state(self) -> DatabaseState:
+        """Return the short-lived state in it."""
+        from auth_server.store.postgresql_state import PostgresqlState
+
+        return DatabaseState(self.connections, PostgresqlState(), self.generation)
+
+
+def database(engine: Engine) -> Database | None:
+    """Return what is to be had by the driver alone; None for SQLite, which has shortcuts of its own."""
+    if engine.dialect.name != "postgresql":
+        return None
+    from auth_server.store.postgresql_connection import PostgresqlConnection  # loads the driver: only where it is used
+
+    connections = Connections(engine, PostgresqlConnection)
+    return Database(connections, Generation(connections))
+
+
+def _opened(settings: Settings, at: Stores) -> tuple[Records, State]:
+    """Return the records, and the state: in Redis, else beside the records in a server database, else in a file."""
+    direct = database(at.records)
+    records = CachedRecords(SqlRecords(at.records, direct.generation if direct else None))
     if settings.redis_url is not None:
         from auth_server.store.redis_state import RedisState  # loaded only where it is used
 
-        return RedisState(settings.redis_url.get_secret_value())
-    if at.state is None:
-        return shared_state(at.records)
-    return SqliteState(settings.home / STATE_FILE)
-
-
-def shared_state(engine: Engine) -> DatabaseState:
-    """Return the state in a server database."""
-    from auth_server.store.postgresql_connection import PostgresqlConnection  # loads the driver: only where it is used
-    from auth_server.store.postgresql_state import PostgresqlState
-
-    return DatabaseState(Connections(engine, PostgresqlConnection), PostgresqlState())
+        return records, RedisState(settings.redis_url.get_secret_value())
+    return records, direct.state() if direct else SqliteState(settings.home / STATE_FILE)
 
 
 def application(server: Server, at: Stores, *, lane: bool = True) -> "Lane":

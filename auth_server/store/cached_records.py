@@ -1,14 +1,14 @@
 """Records with an exact in-process cache of what every request reads: clients, users, signing keys.
 
 Exact: before each answer the store's generation is asked for, and a copy of an older generation is never used. On
-SQLite a look at mapped memory answers; elsewhere one small SELECT.
+SQLite a look at mapped memory answers; elsewhere one small SELECT, or what came along with another.
 """
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from auth_server.store.records import (
     Audit,
@@ -53,7 +53,7 @@ class CachedRecords:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._copies = _Copies(-1)
-        self._look = _Look(self)
+        self._look = _Look(records)
         self.generation: Callable[[], int] = records.generation
         self.users: Users = _CachedUsers(records.users, self.fresh)
         self.clients: Clients = _CachedClients(records.clients, self.fresh)
@@ -68,13 +68,16 @@ class CachedRecords:
         self.leases: Leases = records.leases
 
     def fresh(self) -> _Copies:
-        """Return copies that are true now, or were when this thread's look began."""
-        if self._look.copies is not None:
-            return self._look.copies
+        """Return copies that are true now, or were at some time since this thread's look began."""
+        look = self._look
+        if look.copies is not None:
+            return look.copies
         generation = self.generation()
         copies = self._copies
         if copies.generation != generation:
             copies = self._copies = _Copies(generation)
+        if look.is_on:
+            look.copies = copies
         return copies
 
     def one_look(self) -> AbstractContextManager[None]:
@@ -91,18 +94,21 @@ class CachedRecords:
 
 
 class _Look(threading.local):
-    """What this thread looks at, while it does; the generation is asked for when it begins."""
+    """What this thread looks at, while it does; the generation is asked for when the first copy is wanted."""
 
     copies: _Copies | None = None
+    is_on = False
 
-    def __init__(self, records: CachedRecords) -> None:
-        self._records = records
+    def __init__(self, records: Records) -> None:
+        self._inner = records.one_look()
 
     def __enter__(self) -> None:
-        self.copies = self._records.fresh()
+        self._inner.__enter__()
+        self.is_on = True
 
-    def __exit__(self, *error: object) -> None:
-        self.copies = None
+    def __exit__(self, *error: Any) -> None:
+        self.is_on, self.copies = False, None
+        self._inner.__exit__(*error)
 
 
 class _CachedUsers:

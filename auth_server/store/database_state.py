@@ -8,6 +8,7 @@ any process, the database's included, and power loss.
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from auth_server.store.generation import Generation
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
@@ -25,7 +26,7 @@ class Dialect(Protocol):
     put: str  # kind, then COLUMNS
     swap: str  # kind, then COLUMNS; the old data, now
     listed: str  # kind, now, number below which to begin, limit, offset; then those of {where}
-    full_at: str  # bucket
+    full_at: str  # bucket; gives the generation of the records too
     give_back: str  # bucket, seconds, now
     check: str
     purges: Sequence[str]  # each: now, limit
@@ -52,10 +53,11 @@ class DatabaseState:
     Args:
         connections: to a database whose schema is up to date; `close` ends them.
         dialect: of that database.
+        generation: of the records in it.
     """
 
-    def __init__(self, connections: Connections, dialect: Dialect) -> None:
-        self._connections, self._sql = connections, dialect
+    def __init__(self, connections: Connections, dialect: Dialect, generation: Generation) -> None:
+        self._connections, self._sql, self._generation = connections, dialect, generation
 
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         row = _row(entry)
@@ -132,8 +134,9 @@ class DatabaseState:
             return Allowance(True, 0)
         if 0 < cost <= rate.burst and self._sql.draw(self._connections, name, now, cost * rate.refill, capacity):
             return Allowance(True, 0)
-        rows = self._connections.rows(self._sql.full_at, (name,))
-        wait = (max(rows[0][0], now) if rows else now) + max(cost, 1) * rate.refill - capacity - now
+        (found,) = self._connections.rows(self._sql.full_at, (name,))  # asked before most looks at a client
+        self._generation.learn(found[1])
+        wait = max(found[0] or now, now) + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
 
     def purge(self, now: int, limit: int) -> int:

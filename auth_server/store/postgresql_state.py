@@ -65,7 +65,7 @@ class PostgresqlState:
         f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {_LIVES.format(now='$2')}"
         " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
     )
-    full_at = "SELECT full_at FROM state_throttles WHERE bucket = $1"
+    full_at = "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value FROM generation"
     give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
     check = "SELECT 1 FROM state_spent LIMIT 1"
     purges: Sequence[str] = tuple(

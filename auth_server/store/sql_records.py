@@ -22,6 +22,7 @@ from sqlalchemy import (
 from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import sql_registrations, tables
 from auth_server.store.engine import lock, move_generation, reading, writing
+from auth_server.store.generation import Generation
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
 from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
 from auth_server.store.sql_outbox import SqlOutbox
@@ -39,10 +40,12 @@ class SqlRecords:
 
     Args:
         engine: from `engine.create`; its schema is up to date.
+        generation: of the same database, where it is a server's; else SQLAlchemy asks.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, generation: Generation | None = None) -> None:
         self.engine = engine
+        self._generation = generation
         self._shortcuts = SqliteShortcuts(engine) if engine.dialect.name == "sqlite" else None
         self.users = SqlUsers(engine, self._shortcuts)
         self.passcodes = SqlPasscodes(engine)
@@ -57,6 +60,8 @@ class SqlRecords:
         self.leases = SqlLeases(engine)
 
     def generation(self) -> int:
+        if self._generation is not None:
+            return self._generation.now()
         return self._stored_generation() if self._shortcuts is None else self._shortcuts.generation()
 
     def _stored_generation(self) -> int:
@@ -64,7 +69,7 @@ class SqlRecords:
             return int(connection.execute(select(tables.generation.c.value)).scalar_one())
 
     def one_look(self) -> AbstractContextManager[None]:
-        return nullcontext()
+        return nullcontext() if self._generation is None else self._generation
 
     def sync(self) -> None:
         if self._shortcuts is not None:
@@ -76,6 +81,8 @@ class SqlRecords:
     def close(self) -> None:
         if self._shortcuts is not None:
             self._shortcuts.close()
+        if self._generation is not None:
+            self._generation.close()
         self.engine.dispose()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from auth_server import assembly
 from auth_server.store.database_state import DatabaseState
 from auth_server.store.engine import create, writing
-from auth_server.store.schema import SHARED_STATE
+from auth_server.store.schema import RECORDS, SHARED_STATE
 from auth_server.store.state import State
 from tests.servers.postgresql import PostgreSQL
 from tests.store.conformance.contention import TestStateContention
@@ -21,13 +21,15 @@ SERIALIZABLE = "&options=-c%20default_transaction_isolation%3Dserializable"
 
 def opened(url: str) -> DatabaseState:
     """Open the state at *url*."""
-    return assembly.shared_state(create(url))
+    database = assembly.database(create(url))
+    assert database is not None
+    return database.state()
 
 
 @pytest.fixture(scope="session")
 def database(postgresql_server: PostgreSQL, worker_id: str) -> str:
     """The URL of a migrated database."""
-    return migrated(postgresql_server.create(f"state_{worker_id}"), SHARED_STATE)
+    return migrated(migrated(postgresql_server.create(f"state_{worker_id}"), RECORDS), SHARED_STATE)
 
 
 @pytest.fixture
