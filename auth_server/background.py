@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 
+from auth_server.domain import clock_check
 from auth_server.errors import AuthServerError
 from auth_server.protocol.extensions import backchannel_logout
 from auth_server.protocol.server import Server
@@ -56,7 +57,9 @@ class Background:
         self._send_couriers()
         if now >= self._purge_at:  # asking for the lease is a write, so not every second
             self._purge_at = now + PURGE_EVERY
-            if server.records.leases.take("purge", self._holder, now, PURGE_EVERY - 1):
+            if clock_check.is_right(server.records, server.clock) and server.records.leases.take(
+                "purge", self._holder, now, PURGE_EVERY - 1
+            ):
                 self._purge()
 
     def _purge(self) -> None:
@@ -78,7 +81,10 @@ class Background:
         free = COURIERS - len(self._called)
         if free <= 0:
             return
-        for client_id in self._server.outbox.waiting(free, without=tuple(self._called)):
+        waiting = self._server.outbox.waiting(free, without=tuple(self._called))
+        if not waiting or not clock_check.is_right(self._server.records, self._server.clock):
+            return
+        for client_id in waiting:
             self._called.add(client_id)
             threading.Thread(target=self._call, args=(client_id,), name="courier", daemon=True).start()
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from auth_server.clock import Clock, rfc3339
+from auth_server.domain import clock_check
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.sealing import Sealing
 from auth_server.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -205,11 +206,16 @@ class Keyring:
         return self._advanced(self._records.keys.all())
 
     def advance(self) -> None:
-        """Write down what time has brought, and make the keys that are missing. Safe to call anywhere, any time."""
+        """Write down what time has brought, and make the keys that are missing. Safe to call anywhere, any time.
+
+        A replica whose clock is wrong leaves it to the others.
+        """
         keys, algorithms = self._records.keys.all(), self._policy.algorithms
         held = {(key.alg, key.status) for key in keys}
         lacking = any((alg, "next") not in held for alg in algorithms)
-        if lacking or self._advanced(keys) != list(keys):
+        if not (lacking or self._advanced(keys) != list(keys)):
+            return
+        if not keys or clock_check.is_right(self._records, self._clock):  # the very first keys are nobody's loss
             self._edit(lambda stored: self._filled(self._advanced(stored), algorithms))
 
     def rotate(self, alg: str | None = None, *, now: bool = False, by: Actor = SERVER) -> Sequence[StoredKey]:

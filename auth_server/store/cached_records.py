@@ -86,6 +86,9 @@ class CachedRecords:
     def sync(self) -> None:
         self._records.sync()
 
+    def time(self) -> int | None:
+        return self._records.time()
+
     def check(self) -> None:
         self._records.check()
 

@@ -136,7 +136,8 @@ class DatabaseState:
             return Allowance(True, 0)
         (found,) = self._connections.rows(self._sql.full_at, (name,))  # asked before most looks at a client
         self._generation.learn(found[1])
-        wait = max(found[0] or now, now) + max(cost, 1) * rate.refill - capacity - now
+        full_at = min(max(found[0] or now, now), now + capacity)  # more, a replica's wrong clock has left there
+        wait = full_at + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
 
     def purge(self, now: int, limit: int) -> int:

@@ -103,7 +103,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except (DBAPIError, PoolTimeout) as error:
-        raise Unavailable(reason(error)) from error
+        raise Unavailable(_reason(error)) from error
 
 
 _turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
@@ -150,7 +150,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             raise NotFound("what it belongs to is not there, or not any more") from error
         raise
     except (DBAPIError, PoolTimeout) as error:
-        raise Unavailable(reason(error)) from error
+        raise Unavailable(_reason(error)) from error
 
 
 def lock(connection: Connection, name: str) -> None:
@@ -175,6 +175,18 @@ def purge_expired(engine: Engine, table: Table, key: str, now: int, limit: int) 
         if found:
             connection.execute(delete(table).where(name.in_(found)))
     return len(found)
+
+
+_TIMES = {"postgresql": "SELECT floor(extract(epoch FROM clock_timestamp()))", "mysql": "SELECT unix_timestamp()"}
+
+
+def server_time(engine: Engine) -> int | None:
+    """Return the Unix seconds of a server database's clock; None for SQLite."""
+    question = _TIMES.get("mysql" if engine.dialect.name == "mariadb" else engine.dialect.name)
+    if question is None:
+        return None
+    with reading(engine) as connection:
+        return int(connection.execute(text(question)).scalar_one())
 
 
 def move_generation(connection: Connection) -> None:
@@ -203,7 +215,7 @@ def mark(engine: Engine) -> Mark:
     return _marks[engine]
 
 
-def reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What happened, in the driver's words where those are of the connection: never a statement or its values."""
     told = str(error.orig).partition("\n")[0][:200] if isinstance(error, OperationalError) else ""
     return f"the database does not answer ({told or type(error).__name__})"

@@ -23,10 +23,11 @@ _SPEND = """
 INSERT INTO state_spent (key, expires_at) VALUES ($1, $2)
 ON CONFLICT (key) DO UPDATE SET expires_at = EXCLUDED.expires_at WHERE state_spent.expires_at <= $3
 """
+# A bucket that is emptier than empty was drawn from by a replica whose clock is wrong: it must not stay so for a day.
 _DRAW = """
 INSERT INTO state_throttles (bucket, full_at) VALUES ($1, $2::bigint + $3::bigint)
-ON CONFLICT (bucket) DO UPDATE SET full_at = greatest(state_throttles.full_at, $2) + $3
-WHERE greatest(state_throttles.full_at, $2) + $3 - $2 <= $4
+ON CONFLICT (bucket) DO UPDATE SET full_at = greatest(least(state_throttles.full_at, $2 + $4), $2) + $3
+WHERE greatest(least(state_throttles.full_at, $2 + $4), $2) + $3 - $2 <= $4
 """
 # Whoever finds that others have just deleted the same has not found less: so it is counted before.
 _REVOKE = f"""
@@ -34,9 +35,11 @@ WITH found AS MATERIALIZED (SELECT number FROM state_entries WHERE {{where}} LIM
     gone AS (DELETE FROM state_entries USING found WHERE state_entries.number = found.number RETURNING 1)
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM found)
 """
+# By the earlier of the two clocks: what only ours takes for expired may live for others (S-137).
 _PURGE = """
 DELETE FROM {table} WHERE {name} IN (
-    SELECT {name} FROM {table} WHERE {over} <= $1 ORDER BY {over} LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT {name} FROM {table} WHERE {over} <= least($1::bigint, floor(extract(epoch FROM clock_timestamp()))::bigint)
+    ORDER BY {over} LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
 _AMONG = {

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Unavailable
-from auth_server.store.engine import TIMEOUT, reason
+from auth_server.store.engine import TIMEOUT
 
 R = TypeVar("R")
 Row = tuple[Any, ...]
@@ -122,8 +122,9 @@ class Connections:
             connection.close()
         try:
             opened = self._engine.raw_connection()
-        except (DBAPIError, PoolTimeout) as error:
-            raise Unavailable(reason(error)) from error
+        except (self._engine.dialect.loaded_dbapi.Error, DBAPIError, PoolTimeout) as error:
+            told = str(error).partition("\n")[0][:200]  # of the way to the database: no statement was made yet
+            raise Unavailable(f"the database does not answer ({told or type(error).__name__})") from error
         driver = opened.driver_connection
         opened.detach()
         connection = self._wrap(driver)

@@ -404,6 +404,9 @@ class Records(Protocol):
     def sync(self) -> None:
         """Make what was noted survive power loss; called at least once a second."""
 
+    def time(self) -> int | None:
+        """Return the Unix seconds of the store's own clock; None if it has none but this machine's."""
+
     def check(self) -> None:
         """Return if the store answers, else raise Unavailable."""
 

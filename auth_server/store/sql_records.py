@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import sql_registrations, tables
-from auth_server.store.engine import lock, move_generation, reading, writing
+from auth_server.store.engine import lock, move_generation, reading, server_time, writing
 from auth_server.store.generation import Generation
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
 from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
@@ -74,6 +74,9 @@ class SqlRecords:
     def sync(self) -> None:
         if self._shortcuts is not None:
             self._shortcuts.sync()
+
+    def time(self) -> int | None:
+        return server_time(self.engine)
 
     def check(self) -> None:
         self._stored_generation()

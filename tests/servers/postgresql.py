@@ -39,14 +39,22 @@ class PostgreSQL:
         self._run(
             "initdb", "--pgdata", str(self._data), "--username=test", "--auth=trust", "--no-sync", "--locale=C.UTF-8"
         )
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it with the data that it has; return when it answers."""
         options = " ".join(f"-c {setting}" for setting in self._settings) + f" -k {self.folder}"
         log = str(self.folder / "postgresql.log")
         self._run("pg_ctl", "start", "--wait", "--pgdata", str(self._data), "--log", log, "--options", options)
 
+    def crash(self) -> None:
+        """End it in the middle of whatever it does; its data stays."""
+        self._run("pg_ctl", "stop", "--pgdata", str(self._data), "--mode=immediate")
+
     def stop(self) -> None:
         """Stop it at once; its data is gone."""
         with suppress(subprocess.CalledProcessError):
-            self._run("pg_ctl", "stop", "--pgdata", str(self._data), "--mode=immediate")
+            self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str) -> str:
@@ -65,6 +73,17 @@ class PostgreSQL:
         subprocess.run(
             command, check=True, user=user, group=user, extra_groups=groups, cwd="/", stdout=subprocess.DEVNULL
         )
+
+
+@contextmanager
+def mortal() -> Iterator[PostgreSQL]:
+    """A server of one test's own, which it may crash: what it has committed it still has then."""
+    server = PostgreSQL(new_folder(), [one for one in SETTINGS if not one.startswith("synchronous_commit")])
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def issue(authorization: Authorization, server: Server) -> Issued:
         provider=authorization.provider,
         method=authorization.method,
         grant_type=authorization.grant_type,
-        created_at=now,
+        created_at=max(now, client.created_at) if client else now,  # by the clock of another replica (S-137)
         expires_at=expires_at,
         scope=authorization.scope,
         subject=user.uid if user else None,

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.mysql import MEDIUMBLOB, VARBINARY
 revision = '0001'
 down_revision = None
 
-# Puts an entry and drops what it displaces: at most $8 of a value stay, and of these the dead ($9 is now) go first.
+# Puts an entry and drops what it displaces: at most $8 of a value stay, and of these the dead (by $9, or by our clock if that is earlier) go first.
 # Those that put under one value take turns, and each statement of the function sees what the others have done.
 PUT_AMONG = """
 CREATE FUNCTION state_put_among_{column}(bigint, bytea, bigint, bytea, bytea, bytea, bytea, bigint, bigint)
@@ -21,7 +21,9 @@ BEGIN
             family = EXCLUDED.family, taken_at = NULL;
     DELETE FROM state_entries WHERE number IN (
         SELECT number FROM state_entries WHERE kind = $1 AND {column} = {value}
-        ORDER BY (expires_at IS NOT NULL AND expires_at <= $9), number DESC OFFSET $8
+        ORDER BY (
+            expires_at IS NOT NULL AND expires_at <= least($9, floor(extract(epoch FROM clock_timestamp()))::bigint)
+        ), number DESC OFFSET $8
     );
 END $$
 """
