@@ -189,6 +189,7 @@ def test_on_other_stores(
     }
     first = site(tmp_path / "first", **shared)
     other = site(tmp_path / "other", **shared)
+    first.clock.now = other.clock.now
     jane = join(first)
     party, browser = registered(first, listener), Browser(first)
     online = party.tokens(browser)
