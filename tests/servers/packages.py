@@ -22,6 +22,7 @@ PACKAGES = {
     "openssl": "openssl",
     "promtool": "prometheus",
     "nginx": "nginx",
+    "caddy": "caddy",
     "systemd-analyze": "systemd",
     "apache2": "apache2-bin",
     "mod_auth_openidc.so": "libapache2-mod-auth-openidc",

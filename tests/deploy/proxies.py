@@ -1,0 +1,154 @@
+"""nginx and Caddy, started from the examples in deploy/ with paths and ports of a test; somebody before them."""
+
+import http.client
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.auth_server import ROOT, free_port
+from tests.servers.packages import find
+from tests.servers.visitors import Answer
+
+DEPLOY = ROOT / "deploy"
+NAME, MTLS_NAME = "auth.example.org", "mtls.auth.example.org"
+KINDS = ("nginx", "caddy")
+PATIENCE = 10  # seconds for a start
+UPSTREAMS = (2342, 2343)
+"""The replicas' ports in the examples."""
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return the files of a certificate that vouches for itself, long enough for several lines, and of its key."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    command = [find("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}"]
+    command += ["-addext", f"subjectAltName=DNS:{name},DNS:mtls.{name}"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """One that runs."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    client: tuple[Path, Path]
+
+    def connect(
+        self, name: str = NAME, *, source: str = "127.0.0.1", with_certificate: bool = False
+    ) -> http.client.HTTPSConnection:
+        """Return a connection from the address *source* to the host *name*."""
+        trusting = ssl._create_unverified_context()
+        if with_certificate:
+            trusting.load_cert_chain(*self.client)
+        connection = http.client.HTTPSConnection(name, self.port, timeout=10)
+        connection.sock = trusting.wrap_socket(self.plain(source), server_hostname=name)
+        return connection
+
+    def plain(self, source: str = "127.0.0.1") -> socket.socket:
+        """Return a connection before TLS."""
+        return socket.create_connection(("127.0.0.1", self.port), 10, (source, 0))
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        *,
+        name: str = NAME,
+        source: str = "127.0.0.1",
+        with_certificate: bool = False,
+    ) -> Answer:
+        """Return the answer to one request, over a connection of its own."""
+        with closing(self.connect(name, source=source, with_certificate=with_certificate)) as connection:
+            return ask(connection, method, path, headers, body)
+
+
+def ask(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """Return the answer to one request on a connection."""
+    with suppress(BrokenPipeError, ConnectionResetError):  # an answer may come before all of a body is read
+        connection.request(method, path, body, dict(headers or {}))
+    response = connection.getresponse()
+    return Answer(response.status, response.headers, response.read())
+
+
+@contextmanager
+def running(kind: str, folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
+    """A proxy of a kind before servers at two ports, stopped at the end."""
+    port = free_port()
+    write = {"nginx": nginx_files, "caddy": caddy_file}[kind]
+    command = write(folder, port, upstreams)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.02)
+        else:
+            raise RuntimeError((folder / "log").read_text())
+        yield Proxy(port, process, (folder / "client.crt", folder / "client.key"))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def nginx_files(folder: Path, port: int, upstreams: Sequence[int]) -> list[object]:
+    """Write nginx's example with the paths of a test; return the command that starts it."""
+    certificate, key = make_certificate(folder, NAME)
+    client, _ = make_certificate(folder, "client")
+    there = {
+        "/etc/ssl/auth-server/tls.crt": str(certificate),
+        "/etc/ssl/auth-server/tls.key": str(key),
+        "/etc/ssl/auth-server/client-ca.crt": str(client),
+        "/etc/nginx/proxy.inc": str(folder / "proxy.inc"),
+        "listen 443": f"listen 127.0.0.1:{port}",
+        "listen 80": f"listen unix:{folder}/http.sock",
+        **{f"127.0.0.1:{shown}": f"127.0.0.1:{now}" for shown, now in zip(UPSTREAMS, upstreams, strict=True)},
+    }
+    for example in (DEPLOY / "nginx").iterdir():
+        text = re.sub(r"^.*listen \[::\].*\n", "", example.read_text(), flags=re.MULTILINE)
+        for shown, now in there.items():
+            text = text.replace(shown, now)
+        (folder / example.name).write_text(text)
+    temporary = "".join(
+        f"{part}_temp_path {folder}/{part};" for part in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    included = "".join(f"include {folder}/{name}.conf; " for name in ("upstream", "auth-server", "mtls"))
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log stderr; worker_processes 1; events {{}}\n"
+        f"http {{ access_log off; {temporary} {included} }}\n"
+    )
+    return [find("nginx"), "-e", "stderr", "-c", folder / "nginx.conf"]
+
+
+def caddy_file(folder: Path, port: int, upstreams: Sequence[int]) -> list[object]:
+    """Write Caddy's example with the paths of a test; return the command that starts it."""
+    certificate, key = make_certificate(folder, NAME)
+    client, _ = make_certificate(folder, "client")
+    text = (DEPLOY / "caddy/Caddyfile").read_text()
+    for shown, now in zip(UPSTREAMS, upstreams, strict=True):
+        text = text.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{now}")
+    text = text.replace("/etc/ssl/auth-server/client-ca.crt", str(client))
+    text = text.replace("\n{\n", "\n{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n", 1)
+    text = text.replace("\ttls {\n", f"\ttls {certificate} {key} {{\n")
+    text = text.replace(f"\n{NAME} {{", f"\nhttps://{NAME}:{port} {{\n\ttls {certificate} {key}")
+    text = text.replace(f"\n{MTLS_NAME} {{", f"\nhttps://{MTLS_NAME}:{port} {{")
+    (folder / "Caddyfile").write_text(text)
+    return [find("caddy"), "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
