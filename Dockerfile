@@ -15,6 +15,9 @@ COPY auth_server /opt/auth-server/lib/python3.11/site-packages/auth_server
 
 FROM python:3.11-slim-bookworm
 
+LABEL org.opencontainers.image.title="auth-server" \
+    org.opencontainers.image.description="A standalone OAuth 2.1 and OpenID Connect authorization server" \
+    org.opencontainers.image.licenses="MIT"
 RUN useradd --system --uid 10001 --home-dir /data --create-home auth \
     && install -d -m 0700 -o auth -g auth /data /keys
 COPY --from=build /opt/auth-server /opt/auth-server

@@ -11,7 +11,7 @@ from tools.docs.blocks import Block, blocks
 PORTS = ("2342", "5000", "8080", "8443", "9090")
 """Ports that pages name; each test has others."""
 RUN = ("sh", "python")
-LINKED = ("Makefile", "auth_server", "config", "examples", "pyproject.toml", "requirements", "tools")
+LINKED = ("Makefile", "auth_server", "config", "deploy", "examples", "pyproject.toml", "requirements", "tools")
 """What of the source a reader sees in their checkout."""
 ADMIN_PASSWORD = "Correct-horse-7-battery"
 

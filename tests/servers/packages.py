@@ -1,9 +1,10 @@
-"""The Debian packages whose programs the tests start, and clients from npm.
+"""The Debian packages whose programs the tests start, clients and a linter from npm, and kustomize.
 
 `python -m tests.servers.packages` installs what is missing.
 """
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -31,6 +32,10 @@ PACKAGES = {
 }
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 JAVASCRIPT = Path(__file__).parents[1] / "clients/javascript"
+KUSTOMIZE = (
+    Path(__file__).parents[1] / "deploy/kustomize"
+)  # a Go module with the sums of all that goes into the program
+BUILT = Path(__file__).parents[2] / ".cache/kustomize"
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before a package starts its service
 
 
@@ -60,6 +65,8 @@ def missing() -> list[str]:
             find(program)
         except FileNotFoundError:
             absent.add(package)
+    if ready_kustomize() is None and not shutil.which("go"):
+        absent.add("golang-go")
     return sorted(absent)
 
 
@@ -96,6 +103,34 @@ def javascript() -> Path:
     return JAVASCRIPT
 
 
+def ready_kustomize() -> list[str] | None:
+    """Return the command, without the folder, of a kustomize that is there and new enough; None where there is none."""
+    if program := shutil.which("kustomize", path=f"{os.environ['PATH']}:{BUILT.parent}"):
+        return [program, "build"]
+    if program := shutil.which("kubectl"):
+        command = [program, "version", "--client", "--output=json"]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        if told.get("kustomizeVersion", "").startswith("v5."):
+            return [program, "kustomize"]
+    return None
+
+
+def kustomize() -> list[str]:
+    """Return the command, without the folder, that prints what is in a folder of kustomize; it is built if need be.
+
+    Raises:
+        FileNotFoundError: neither it nor Go is there. A test that needs it then fails; it is never skipped.
+        subprocess.CalledProcessError: its parts cannot be got, or are others than they were.
+    """
+    with (KUSTOMIZE / "go.mod").open() as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if ready := ready_kustomize():
+            return ready
+        build = [str(find("go")), "build", "-mod=readonly", "-o", str(BUILT), "sigs.k8s.io/kustomize/kustomize/v5"]
+        subprocess.run(build, cwd=KUSTOMIZE, check=True)
+    return [str(BUILT), "build"]
+
+
 def main() -> int:
     packages = missing()
     if packages and (os.geteuid() != 0 or shutil.which("apt-get") is None):
@@ -104,6 +139,7 @@ def main() -> int:
     if packages:
         install(packages)
     javascript()
+    kustomize()
     return 0
 
 
