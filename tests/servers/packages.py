@@ -32,9 +32,7 @@ PACKAGES = {
 }
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 JAVASCRIPT = Path(__file__).parents[1] / "clients/javascript"
-KUSTOMIZE = (
-    Path(__file__).parents[1] / "deploy/kustomize"
-)  # a Go module with the sums of all that goes into the program
+KUSTOMIZE = Path(__file__).parents[1] / "deploy/kustomize"  # a Go module that locks all that it is built from
 BUILT = Path(__file__).parents[2] / ".cache/kustomize"
 POLICY = Path("/usr/sbin/policy-rc.d")  # what Debian asks before a package starts its service
 
@@ -127,6 +125,7 @@ def kustomize() -> list[str]:
         if ready := ready_kustomize():
             return ready
         build = [str(find("go")), "build", "-mod=readonly", "-o", str(BUILT), "sigs.k8s.io/kustomize/kustomize/v5"]
+        BUILT.parent.mkdir(exist_ok=True)
         subprocess.run(build, cwd=KUSTOMIZE, check=True)
     return [str(BUILT), "build"]
 
