@@ -24,13 +24,14 @@ UPSTREAMS = (2342, 2343)
 """The replicas' ports in the examples."""
 
 
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Return the files of a certificate that vouches for itself, long enough for several lines, and of its key."""
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-    command = [find("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}"]
-    command += ["-addext", f"subjectAltName=DNS:{name},DNS:mtls.{name}"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    return certificate, key
+def make_certificates(folder: Path) -> Path:
+    """Make certificates that vouch for themselves, `tls` for a proxy and `client`, long enough for several lines."""
+    for file, name in (("tls", NAME), ("client", "client")):
+        command = [find("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+        command += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},DNS:mtls.{name}"]
+        command += ["-keyout", folder / f"{file}.key", "-out", folder / f"{file}.crt"]
+        subprocess.run(command, check=True, capture_output=True)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,11 @@ def ask(
 
 
 @contextmanager
-def running(kind: str, folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy]:
+def running(kind: str, folder: Path, upstreams: Sequence[int], certificates: Path) -> Iterator[Proxy]:
     """A proxy of a kind before servers at two ports, stopped at the end."""
     port = free_port()
     write = {"nginx": nginx_files, "caddy": caddy_file}[kind]
-    command = write(folder, port, upstreams)
+    command = write(folder, port, upstreams, certificates)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
@@ -103,20 +104,17 @@ def running(kind: str, folder: Path, upstreams: Sequence[int]) -> Iterator[Proxy
             time.sleep(0.02)
         else:
             raise RuntimeError((folder / "log").read_text())
-        yield Proxy(port, process, (folder / "client.crt", folder / "client.key"))
+        yield Proxy(port, process, (certificates / "client.crt", certificates / "client.key"))
     finally:
         process.terminate()
         process.wait()
 
 
-def nginx_files(folder: Path, port: int, upstreams: Sequence[int]) -> list[object]:
+def nginx_files(folder: Path, port: int, upstreams: Sequence[int], certificates: Path) -> list[object]:
     """Write nginx's example with the paths of a test; return the command that starts it."""
-    certificate, key = make_certificate(folder, NAME)
-    client, _ = make_certificate(folder, "client")
     there = {
-        "/etc/ssl/auth-server/tls.crt": str(certificate),
-        "/etc/ssl/auth-server/tls.key": str(key),
-        "/etc/ssl/auth-server/client-ca.crt": str(client),
+        "/etc/ssl/auth-server/client-ca.crt": str(certificates / "client.crt"),
+        "/etc/ssl/auth-server": str(certificates),
         "/etc/nginx/proxy.inc": str(folder / "proxy.inc"),
         "listen 443": f"listen 127.0.0.1:{port}",
         "listen 80": f"listen unix:{folder}/http.sock",
@@ -138,14 +136,13 @@ def nginx_files(folder: Path, port: int, upstreams: Sequence[int]) -> list[objec
     return [find("nginx"), "-e", "stderr", "-c", folder / "nginx.conf"]
 
 
-def caddy_file(folder: Path, port: int, upstreams: Sequence[int]) -> list[object]:
+def caddy_file(folder: Path, port: int, upstreams: Sequence[int], certificates: Path) -> list[object]:
     """Write Caddy's example with the paths of a test; return the command that starts it."""
-    certificate, key = make_certificate(folder, NAME)
-    client, _ = make_certificate(folder, "client")
+    certificate, key = certificates / "tls.crt", certificates / "tls.key"
     text = (DEPLOY / "caddy/Caddyfile").read_text()
     for shown, now in zip(UPSTREAMS, upstreams, strict=True):
         text = text.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{now}")
-    text = text.replace("/etc/ssl/auth-server/client-ca.crt", str(client))
+    text = text.replace("/etc/ssl/auth-server/client-ca.crt", str(certificates / "client.crt"))
     text = text.replace("\n{\n", "\n{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n", 1)
     text = text.replace("\ttls {\n", f"\ttls {certificate} {key} {{\n")
     text = text.replace(f"\n{NAME} {{", f"\nhttps://{NAME}:{port} {{\n\ttls {certificate} {key}")

@@ -33,17 +33,17 @@ def run(*command: object, cwd: Path = ROOT) -> str:
 
 
 # ---- proxies
-def test_nginx_takes_its_example(tmp_path: Path) -> None:
+def test_nginx_takes_its_example(tmp_path: Path, certificates: Path) -> None:
     """Without a warning."""
-    command = nginx_files(tmp_path, free_port(), (1, 2))
+    command = nginx_files(tmp_path, free_port(), (1, 2), certificates)
     done = subprocess.run([*map(str, command), "-t"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "[warn]" not in done.stderr
 
 
-def test_caddy_takes_its_example(tmp_path: Path) -> None:
+def test_caddy_takes_its_example(tmp_path: Path, certificates: Path) -> None:
     """And it is written as Caddy writes it."""
-    caddy_file(tmp_path, free_port(), (1, 2))
+    caddy_file(tmp_path, free_port(), (1, 2), certificates)
     run(packages.find("caddy"), "validate", "--adapter", "caddyfile", "--config", tmp_path / "Caddyfile")
     assert run(packages.find("caddy"), "fmt", DEPLOY / "caddy/Caddyfile") == (DEPLOY / "caddy/Caddyfile").read_text()
 

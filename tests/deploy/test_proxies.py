@@ -36,7 +36,7 @@ FORGED = {
 }
 
 
-PATIENCE = 5  # seconds for a proxy to notice
+PATIENCE = 20  # seconds for a proxy to notice, on a busy machine
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -86,9 +86,9 @@ def cluster(postgresql_server: PostgreSQL, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def proxy(kind: str, cluster: Cluster, tmp_path: Path) -> Iterator[Proxy]:
+def proxy(kind: str, cluster: Cluster, tmp_path: Path, certificates: Path) -> Iterator[Proxy]:
     """A proxy before the replicas."""
-    with running(kind, tmp_path, [replica.port for replica in cluster.replicas]) as started:
+    with running(kind, tmp_path, [replica.port for replica in cluster.replicas], certificates) as started:
         yield started
 
 
@@ -168,9 +168,9 @@ def services() -> Iterator[tuple[Listening, Listening]]:
 
 
 @pytest.fixture
-def before(kind: str, services: tuple[Listening, Listening], tmp_path: Path) -> Iterator[Proxy]:
+def before(kind: str, services: tuple[Listening, Listening], tmp_path: Path, certificates: Path) -> Iterator[Proxy]:
     """A proxy before the services."""
-    with running(kind, tmp_path, [service.server_port for service in services]) as started:
+    with running(kind, tmp_path, [service.server_port for service in services], certificates) as started:
         yield started
 
 
