@@ -87,9 +87,9 @@ common-passwords: $(VENV)/development.stamp ## write the packaged list of common
 
 lock: ## make the hashed requirement files from pyproject.toml; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
-		--extra granian pyproject.toml -o requirements/runtime.txt
+		--extra granian --extra mysql pyproject.toml -o requirements/runtime.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
-		--extra granian --group dev pyproject.toml -c requirements/runtime.txt -o requirements/development.txt
+		--extra granian --extra mysql --group dev pyproject.toml -c requirements/runtime.txt -o requirements/development.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \
 		--group web-app -c requirements/development.txt -o requirements/web-app.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q \

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_default_home, description="SQLite files and anything else that is written")
     keys_dir: OptionalPath = Field(None, description="the key-encryption key and imported keys")
     key_encryption_key: Key = Field(None, description="32 bytes in base64; else the file KEYS_DIR/kek")
-    database_url: DatabaseUrl = Field(None, description="SQLAlchemy URL; a SQLite file in HOME where empty")
+    database_url: DatabaseUrl = Field(None, description="URL of the database; a SQLite file in HOME where empty")
     redis_url: RedisUrl = Field(
         None, description="short-lived state in Redis: one server, behind sentinels or a cluster; embedded where empty"
     )

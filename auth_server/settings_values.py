@@ -6,9 +6,10 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -181,20 +182,34 @@ def _key(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+_DATABASES = "sqlite:///FILE, postgresql+psycopg://USER@HOST/NAME or mysql+pymysql://USER@HOST/NAME"
+_ISOLATION = re.compile(r"read committed|repeatable read|serializable", re.IGNORECASE).fullmatch
+
+
 def _database(value: SecretStr | None) -> SecretStr | None:
     if value is None:
         return value
     scheme, sign, rest = value.get_secret_value().partition("://")
     if not sign:  # it may be a password that is in the wrong place
-        raise ValueError("must be a URL; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
-    if scheme not in ("sqlite", "postgresql", "postgresql+psycopg"):
-        raise ValueError(f"{scheme} is not supported; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+        raise ValueError(f"must be a URL; write {_DATABASES}")
+    if scheme not in ("sqlite", "postgresql", "postgresql+psycopg", "mysql+pymysql"):
+        raise ValueError(f"{scheme} is not supported; write {_DATABASES}")
     if scheme == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
         raise ValueError("needs a file, for every process must see the same; write sqlite:///FILE")
     if scheme == "sqlite" and rest.startswith("/file:"):
         raise ValueError("needs the plain path of a file, not a URI; write sqlite:///FILE")
-    if scheme != "sqlite" and split_url(f"//{rest.rpartition('@')[2]}") is None:
+    if scheme == "sqlite":
+        return value
+    url = split_url(f"//{rest.rpartition('@')[2]}")
+    if url is None:
         raise ValueError("cannot be read; its host or port is wrong")
+    for level in parse_qs(url.query).get("isolation_level", ()):
+        if not _ISOLATION(level):
+            raise ValueError(f"has isolation_level={level}; write read%20committed, repeatable%20read or serializable")
+    if scheme.startswith("mysql") and not url.path.strip("/"):
+        raise ValueError("must name a database; write mysql+pymysql://USER@HOST/NAME")
+    if scheme.startswith("mysql") and find_spec("pymysql") is None:
+        raise ValueError("needs the package PyMySQL; run: pip install 'auth-server[mysql]'")
     return value
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.servers import postgresql, redis
+from tests.servers import mariadb, postgresql, redis
 from tests.servers.auth_server import Pool
 from tests.servers.visitors import Visitor
 
@@ -19,6 +19,14 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory, worker_id: str) 
     """PostgreSQL, one server for all workers; each test makes its own database."""
     folder = tmp_path_factory.getbasetemp()
     with postgresql.shared(folder if worker_id == "master" else folder.parent) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[mariadb.MariaDB]:
+    """MariaDB, one server for all workers; each test makes its own database, or empties one."""
+    folder = tmp_path_factory.getbasetemp()
+    with mariadb.shared(folder if worker_id == "master" else folder.parent) as server:
         yield server
 
 

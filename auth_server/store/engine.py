@@ -1,32 +1,70 @@
 """Engines: connections with the right pragmas and timeouts, retries, and errors in our own words."""
 
+import inspect
+import random
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, delete, event, select, text
+from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, delete, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Conflict, NotFound, Unavailable
+from auth_server.store import mariadb
 from auth_server.store.mark import Mark
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C")
 
 TIMEOUT = 5  # seconds: for a connection, a lock, a statement, a place in the pool
 _MOVES = "the mark to be moved after the commit"
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
-# What the drivers call a broken constraint: SQLite by name, PostgreSQL by SQLSTATE.
-_TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505")
-_DANGLING = ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503")
+# What the drivers call things: SQLite by name, PostgreSQL by SQLSTATE, MariaDB and MySQL by number.
+_TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505", 1062)
+_DANGLING = ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503", 1451, 1452)
+_IN_THE_WAY = ("40001", "40P01", 1213, 1020)  # another transaction was: it cannot be put in order with, or a deadlock
+_READ_ONLY = ("25006", 1290, 1836)
+TRIES = 20  # of a transaction that others are in the way of
+_LONGEST = 0.1  # seconds before it is tried again
+
+
+class InTheWay(Unavailable):
+    """Transactions of others were in the way of this one; nothing was written, and it may be tried again at once."""
 
 
 def create(url: str) -> Engine:
-    """Return an engine for a SQLAlchemy URL (sqlite, postgresql+psycopg); nothing is opened yet."""
+    """Return an engine for a SQLAlchemy URL (sqlite, postgresql+psycopg, mysql+pymysql); nothing is opened yet.
+
+    `isolation_level` in the query of the URL is that of all its transactions, for example SERIALIZABLE.
+    """
     parsed = make_url(url)
-    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+    level = parsed.query.get("isolation_level")
+    parsed, isolation_level = parsed.difference_update_query(["isolation_level"]), str(level).upper() if level else None
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        return _sqlite(parsed)
+    engine = (
+        mariadb.engine(parsed, isolation_level, TIMEOUT)
+        if kind == mariadb.NAME
+        else _postgresql(parsed, isolation_level)
+    )
+
+    @event.listens_for(engine, "handle_error")
+    def _leave(context: Any) -> None:
+        """Do not stay with a server that only reads: the name may lead to another one by now."""
+        if _code(context.original_exception) in _READ_ONLY:
+            context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+
+    return engine
 
 
 def _sqlite(url: URL) -> Engine:
@@ -46,20 +84,22 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, isolation_level: str | None) -> Engine:
     """Three limits, for each may fail alone: the server's own, the kernel's, and ours for a server that is silent."""
     milliseconds = TIMEOUT * 1000
+    options = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} {url.query.get('options', '')}"
+    url = url.update_query_dict({"options": options.strip()})  # of two that say the same, the later counts
     limits: Mapping[str, Any] = {
         "connect_timeout": TIMEOUT,
-        "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
         "tcp_user_timeout": milliseconds,
         "keepalives_idle": TIMEOUT,
         "keepalives_interval": TIMEOUT,
         "keepalives_count": 3,
     }
     ours = {name: value for name, value in limits.items() if name not in url.query}
+    level: Mapping[str, Any] = {"isolation_level": isolation_level} if isolation_level else {}
     engine = create_engine(
-        url, connect_args=ours, pool_pre_ping=True, pool_size=8, max_overflow=16, pool_timeout=TIMEOUT
+        url, connect_args=ours, pool_pre_ping=True, pool_size=8, max_overflow=16, pool_timeout=TIMEOUT, **level
     )
 
     @event.listens_for(engine, "do_connect")
@@ -79,7 +119,10 @@ def is_missing(engine: Engine) -> bool:
 @contextmanager
 def unhurried(connection: Connection) -> Iterator[None]:
     """Let the statements of a transaction take all the time they need; for migrations."""
-    if connection.dialect.name != "postgresql":
+    dialect = connection.dialect.name
+    if dialect == mariadb.NAME:
+        mariadb.take_all_time(connection)
+    if dialect != "postgresql":
         yield
         return
     for limit in ("statement_timeout", "lock_timeout"):
@@ -92,18 +135,53 @@ def unhurried(connection: Connection) -> Iterator[None]:
         driver.patience = patience
 
 
+def retried(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function that makes one transaction be called again while others are in its way.
+
+    Whatever isolation the database has, a deadlock or a change that does not fit may end a transaction without fault.
+    It is tried TRIES times, after short waits of random length.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for number in range(1, TRIES):
+            try:
+                return function(*args, **kwargs)
+            except InTheWay:
+                time.sleep(random.uniform(0, min(_LONGEST, 0.001 * 2**number)))
+        return function(*args, **kwargs)
+
+    return call
+
+
+def all_retried(repository: type[C]) -> type[C]:
+    """Make every public method of a class `retried`; each makes one transaction, and a generator sees to itself."""
+    for name, method in list(vars(repository).items()):
+        if not name.startswith("_") and inspect.isfunction(method) and not inspect.isgeneratorfunction(method):
+            setattr(repository, name, retried(method))
+    return repository
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads.
 
     Raises:
+        InTheWay: it must be tried again.
         Unavailable: the database does not answer.
     """
     try:
         with engine.connect() as connection:
             yield connection
     except (DBAPIError, PoolTimeout) as error:
-        raise Unavailable(_reason(error)) from error
+        raise _unavailable(error) from error
+
+
+@retried
+def rows(engine: Engine, query: Select[Any]) -> Sequence[Any]:
+    """Return what *query* finds, in a transaction of its own."""
+    with reading(engine) as connection:
+        return connection.execute(query).all()
 
 
 _turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
@@ -131,6 +209,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises:
         Conflict: a unique value is taken.
         NotFound: what a record refers to is not there.
+        InTheWay: it must be tried again; nothing was written.
         Unavailable: the database does not answer, is read-only or full; nothing was written.
     """
     try:
@@ -143,23 +222,29 @@ def writing(engine: Engine) -> Iterator[Connection]:
                 if moves is not None:
                     moves.move()
     except IntegrityError as error:
-        constraint = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "sqlstate", None)
+        constraint = _code(error.orig)
         if constraint in _TAKEN:
             raise Conflict("that name or identifier is taken") from error
         if constraint in _DANGLING:
             raise NotFound("what it belongs to is not there, or not any more") from error
         raise
     except (DBAPIError, PoolTimeout) as error:
-        raise Unavailable(_reason(error)) from error
+        raise _unavailable(error) from error
 
 
 def lock(connection: Connection, name: str) -> None:
     """Let one transaction at a time, on all replicas, pass for *name*; SQLite's writers queue anyway."""
     dialect = connection.dialect.name
     if dialect == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
-    elif dialect in ("mysql", "mariadb"):
+        number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+    elif dialect == mariadb.NAME:  # no lock of its own ends with a transaction; whoever locks moves the generation too
         connection.execute(text("SELECT value FROM generation WHERE number = 1 FOR UPDATE"))
+
+
+def lock_tables(connection: Connection) -> None:
+    """Let one migration at a time, on all replicas, change tables."""
+    (mariadb.lock if connection.dialect.name == mariadb.NAME else lock)(connection, "migrations")
 
 
 def purge_expired(engine: Engine, table: Table, key: str, now: int, limit: int) -> int:
@@ -215,7 +300,22 @@ def mark(engine: Engine) -> Mark:
     return _marks[engine]
 
 
+def _code(error: BaseException | None) -> str | int | None:
+    """What the driver calls a failure."""
+    if error is not None and error.args and isinstance(error.args[0], int):  # MariaDB's SQLSTATE says less
+        return error.args[0]
+    return getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    if _code(getattr(error, "orig", None)) in _IN_THE_WAY:
+        return InTheWay("others were in the way in the database, again and again")
+    return Unavailable(_reason(error))
+
+
 def _reason(error: Exception) -> str:
     """What happened, in the driver's words where those are of the connection: never a statement or its values."""
-    told = str(error.orig).partition("\n")[0][:200] if isinstance(error, OperationalError) else ""
+    original = getattr(error, "orig", None)
+    words = original.args[-1] if isinstance(original, Exception) and original.args else original
+    told = str(words).partition("\n")[0][:200] if isinstance(error, OperationalError) else ""
     return f"the database does not answer ({told or type(error).__name__})"

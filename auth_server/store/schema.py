@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from auth_server.errors import AuthServerError
-from auth_server.store import database_files, state_tables, tables
-from auth_server.store.engine import is_missing, lock, reading, unhurried, writing
+from auth_server.store import database_files, mariadb, state_tables, tables
+from auth_server.store.engine import is_missing, lock_tables, reading, unhurried, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -66,13 +66,16 @@ def is_current(engine: Engine, history: History) -> bool:
 
 
 def upgrade(engine: Engine, history: History) -> bool:
-    """Run the migrations that are missing, in one transaction; replicas that start together take turns.
+    """Run the migrations that are missing; replicas that start together take turns.
+
+    They are one transaction where the database can change tables in one; on MariaDB and MySQL, where it cannot, each
+    may be run again (repeatable.py).
 
     Returns:
         Whether anything was done.
 
     Raises:
-        AuthServerError: the store is of a newer version.
+        AuthServerError: the store is of a newer version, or the database of one that is too old.
     """
     if is_current(engine, history):
         return False
@@ -80,7 +83,9 @@ def upgrade(engine: Engine, history: History) -> bool:
 
     database_files.make(engine)
     with writing(engine) as connection, unhurried(connection):
-        lock(connection, "migrations")
+        lock_tables(connection)
+        if engine.dialect.name == mariadb.NAME:
+            mariadb.check_version(connection)
         command.upgrade(_config(connection, history), "head")
     return True
 
@@ -116,6 +121,8 @@ def write_migration(engine: Engine, history: History, message: str) -> None:
 
 def _config(connection: Connection, history: History) -> Any:
     from alembic.config import Config
+
+    import auth_server.store.repeatable  # noqa: F401  (what Alembic needs to know of MariaDB)
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, insert, select, update
 
 from auth_server.store import tables
-from auth_server.store.engine import purge_expired, reading, writing
+from auth_server.store.engine import all_retried, purge_expired, reading, writing
 from auth_server.store.records import Consent, RefreshFamily
 from auth_server.store.sqlite_shortcuts import SqliteShortcuts
 from auth_server.store.state import Page
@@ -17,6 +17,7 @@ def _consent(row: Any) -> Consent:
     return Consent(**{**row._mapping, "claims": tuple(row.claims)})
 
 
+@all_retried
 class SqlConsents:
     table = tables.consents
 
@@ -53,6 +54,7 @@ class SqlConsents:
             return [_consent(row) for row in connection.execute(query.limit(page.limit).offset(page.offset))]
 
 
+@all_retried
 class SqlRefreshFamilies:
     table = tables.refresh_families
 

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from sqlalchemy import Engine, delete, func, insert, select, update
 
 from auth_server.store import tables
-from auth_server.store.engine import reading, writing
+from auth_server.store.engine import all_retried, reading, writing
 from auth_server.store.records import Delivery
 
 
+@all_retried
 class SqlOutbox:
     table = tables.outbox
 

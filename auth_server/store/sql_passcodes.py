@@ -7,12 +7,13 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 
 from auth_server.errors import NotFound
 from auth_server.store import tables
-from auth_server.store.engine import move_generation, reading, writing
+from auth_server.store.engine import all_retried, move_generation, reading, writing
 from auth_server.store.records import Passcode, User
 
 Change = Callable[[User], User]
 
 
+@all_retried
 class SqlPasscodes:
     """What one transaction changes of keys and account together locks the account first: nobody waits in a circle."""
 

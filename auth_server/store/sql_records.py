@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import sql_registrations, tables
-from auth_server.store.engine import lock, move_generation, reading, server_time, writing
+from auth_server.store.engine import all_retried, lock, move_generation, reading, retried, rows, server_time, writing
 from auth_server.store.generation import Generation
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
 from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
@@ -64,6 +64,7 @@ class SqlRecords:
             return self._generation.now()
         return self._stored_generation() if self._shortcuts is None else self._shortcuts.generation()
 
+    @retried
     def _stored_generation(self) -> int:
         with reading(self.engine) as connection:
             return int(connection.execute(select(tables.generation.c.value)).scalar_one())
@@ -98,6 +99,7 @@ def _values(record: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(record).items()}
 
 
+@all_retried
 class _Repository:
     """Records of one type that copies are kept of: each change moves the generation."""
 
@@ -167,6 +169,7 @@ class _Repository:
             return connection.execute(query).mappings().all()
 
 
+@all_retried
 class SqlUsers(_Repository):
     table = tables.users
     identity = "uid"
@@ -255,6 +258,7 @@ def _client(row: RowMapping) -> Client:
     return Client(**values)
 
 
+@all_retried
 class SqlClients(_Repository):
     table = tables.clients
     identity = "client_id"
@@ -303,6 +307,7 @@ class SqlClients(_Repository):
         return sql_registrations.reap(self._engine, client_ids, again_at, keep)
 
 
+@all_retried
 class SqlSigningKeys:
     table = tables.signing_keys
 
@@ -327,6 +332,7 @@ class SqlSigningKeys:
         return after
 
 
+@all_retried
 class SqlAudit:
     table = tables.audit_events
 
@@ -349,13 +355,13 @@ class SqlAudit:
         query = select(self.table).order_by(number.desc()).limit(batch)
         below, more = 2**63 - 1, True
         while more:
-            with reading(self._engine) as connection:
-                rows = connection.execute(query.where(number < below)).mappings().all()
-            yield from (AuditEvent(**row) for row in rows)
-            more = len(rows) == batch
-            below = rows[-1]["number"] if rows else 0
+            found = rows(self._engine, query.where(number < below))
+            yield from (AuditEvent(**row._mapping) for row in found)
+            more = len(found) == batch
+            below = found[-1].number if found else 0
 
 
+@all_retried
 class SqlLeases:
     table = tables.leases
 

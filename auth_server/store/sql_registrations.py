@@ -6,10 +6,11 @@ from dataclasses import asdict
 from sqlalchemy import Connection, Engine, delete, exists, insert, select, update
 
 from auth_server.store import tables
-from auth_server.store.engine import move_generation, purge_expired, reading, writing
+from auth_server.store.engine import all_retried, move_generation, purge_expired, reading, writing
 from auth_server.store.records import InitialToken
 
 
+@all_retried
 class SqlInitialTokens:
     table = tables.initial_tokens
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, Select, delete, insert, or_, select, update
 
 from auth_server.store import tables
-from auth_server.store.engine import purge_expired, reading, writing
+from auth_server.store.engine import all_retried, purge_expired, reading, rows, writing
 from auth_server.store.records import StoredToken
 from auth_server.store.sqlite_shortcuts import SqliteShortcuts
 from auth_server.store.state import BATCH, Page, key_range
@@ -15,6 +15,7 @@ from auth_server.store.state import BATCH, Page, key_range
 _HIGHEST = 2**63 - 1
 
 
+@all_retried
 class SqlStoredTokens:
     table = tables.stored_tokens
 
@@ -66,11 +67,10 @@ class SqlStoredTokens:
             query = query.where(self.table.c.subject == subject)
         below, more = _HIGHEST, True
         while more:
-            with reading(self._engine) as connection:
-                rows = connection.execute(query.where(self.table.c.number < below)).all()
-            yield from (StoredToken(*row[:-1]) for row in rows)
-            more = len(rows) == batch
-            below = rows[-1].number if rows else 0
+            found = rows(self._engine, query.where(self.table.c.number < below))
+            yield from (StoredToken(*row[:-1]) for row in found)
+            more = len(found) == batch
+            below = found[-1].number if found else 0
 
     def _living(self, now: int) -> Select[Any]:
         """What has not expired, newest first."""

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects.mysql import VARBINARY
 
 metadata = MetaData(
     naming_convention={
@@ -26,6 +27,8 @@ metadata = MetaData(
 
 # SQLite gives out ascending row ids only for INTEGER primary keys.
 _Number = BigInteger().with_variant(Integer, "sqlite")
+# MariaDB and MySQL index no BLOB as a whole.
+_Digest = LargeBinary(32).with_variant(VARBINARY(32), "mysql")
 
 users = Table(
     "users",
@@ -103,7 +106,7 @@ clients = Table(
 initial_tokens = Table(
     "initial_tokens",
     metadata,
-    Column("key", LargeBinary(32), primary_key=True),
+    Column("key", _Digest, primary_key=True),
     Column("uses", Integer, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
@@ -141,7 +144,7 @@ stored_tokens = Table(
     "stored_tokens",
     metadata,
     Column("number", _Number, primary_key=True, autoincrement=True),
-    Column("key", LargeBinary(32), nullable=False, unique=True),
+    Column("key", _Digest, nullable=False, unique=True),
     Column("subject", String(16), index=True),
     Column("client_id", String(255)),
     Column("expires_at", BigInteger, index=True),

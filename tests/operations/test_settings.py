@@ -69,6 +69,14 @@ def test_all_mistakes_are_listed_at_once() -> None:
         ("DATABASE_URL", "oracle://x", "not supported"),
         ("DATABASE_URL", "postgresql+psycopg://u:p@h:bad/x", "host or port is wrong"),
         ("DATABASE_URL", "postgresql://u:p@[::1/x", "host or port is wrong"),
+        ("DATABASE_URL", "mysql://u:p@h/x", "postgresql+psycopg://USER@HOST/NAME or mysql+pymysql://"),
+        (
+            "DATABASE_URL",
+            "mysql+mysqldb://u:p@h/x",
+            "mysql+mysqldb is not supported; write",
+        ),
+        ("DATABASE_URL", "mysql+pymysql://u:p@h", "must name a database"),
+        ("DATABASE_URL", "mysql+pymysql://u:p@h/x?isolation_level=none", "has isolation_level=none; write"),
         ("DATABASE_URL", "sqlite://", "needs a file"),
         ("DATABASE_URL", "sqlite:///", "needs a file"),
         ("DATABASE_URL", "sqlite:///:memory:", "needs a file"),
@@ -226,6 +234,8 @@ def test_a_replaced_key_verifies_what_it_signed() -> None:
     [
         ("DATABASE_URL", "postgresql://user:p[a/s:s@127.0.0.1:5432/x"),
         ("DATABASE_URL", "postgresql+psycopg://user@/x?host=/run/postgresql"),
+        ("DATABASE_URL", "mysql+pymysql://user:p%40ss@db.example:3306/x?isolation_level=serializable"),
+        ("DATABASE_URL", "mysql+pymysql://user@localhost/x?unix_socket=/run/mysqld/mysqld.sock"),
         ("DATABASE_URL", "sqlite:////var/lib/auth-server/records.db"),
         ("DATABASE_URL", "sqlite:///records.db"),
         ("REDIS_URL", "redis://:secret@[::1]:6379/0"),
@@ -319,3 +329,13 @@ def test_the_issuer_follows_host_and_port_on_loopback() -> None:
 def test_every_setting_says_what_it_means() -> None:
     """The description is what the settings file and the documentation print."""
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_driver_that_is_not_installed_is_named() -> None:
+    """MariaDB's is an extra package."""
+    code = (
+        "import sys; sys.modules['pymysql'] = None; from auth_server.settings import load;"
+        "load({'AUTH_SERVER_DATABASE_URL': 'mysql+pymysql://user@localhost/x'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "DATABASE_URL: needs the package PyMySQL; run: pip install 'auth-server[mysql]'" in done.stderr

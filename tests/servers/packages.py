@@ -15,6 +15,8 @@ from pathlib import Path
 PACKAGES = {
     "initdb": "postgresql",
     "pg_ctl": "postgresql",
+    "mariadbd": "mariadb-server",
+    "mariadb-install-db": "mariadb-server",
     "redis-server": "redis-server",
     "prometheus": "prometheus",
     "chromium": "chromium",

@@ -1,18 +1,22 @@
 """The migrations bring every store to exactly the tables, from empty and with what an older version wrote."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from auth_server.errors import AuthServerError
 from auth_server.store import engine, schema
 from auth_server.store.records import Client, User
 from auth_server.store.schema import History
 from auth_server.store.sql_records import SqlRecords
-from tests.servers.postgresql import PostgreSQL
+from tests.servers.mariadb import MariaDB
 
 HISTORIES = pytest.mark.parametrize("history", [schema.RECORDS, schema.STATE], ids=lambda history: history.name)
+SERVERS = pytest.mark.parametrize("server", ["postgresql_server", "mariadb_server"])
 
 
 @HISTORIES
@@ -27,12 +31,14 @@ def test_an_empty_store_becomes_the_tables(tmp_path: Path, history: History) -> 
     assert not schema.upgrade(store, history)
 
 
-def test_postgresql_becomes_the_tables(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
-    """The same on PostgreSQL, where durable records and short-lived state share a database."""
-    store = engine.create(postgresql_server.create(f"migrations_{tmp_path.name}"))
-    for history in (schema.RECORDS, schema.SHARED_STATE):
+@SERVERS
+def test_a_server_becomes_the_tables(tmp_path: Path, request: pytest.FixtureRequest, server: str) -> None:
+    """The same on PostgreSQL and MariaDB, where durable records and short-lived state share a database."""
+    store = engine.create(request.getfixturevalue(server).create(f"migrations_{tmp_path.name}"))
+    histories = (schema.RECORDS, schema.SHARED_STATE) if server == "postgresql_server" else (schema.RECORDS,)
+    for history in histories:
         schema.upgrade(store, history)
-    for history in (schema.RECORDS, schema.SHARED_STATE):
+    for history in histories:
         assert schema.differences(store, history) == []
     store.dispose()
 
@@ -70,11 +76,10 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path, history: Histo
             act(store, history)
 
 
-def test_replicas_that_start_together_migrate_once(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
-    """Two upgrades of one empty database at once: both end well."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    url = postgresql_server.create(f"migrations_{tmp_path.name}")
+@SERVERS
+def test_replicas_that_start_together_migrate_once(tmp_path: Path, request: pytest.FixtureRequest, server: str) -> None:
+    """Three upgrades of one empty database at once: all end well."""
+    url = request.getfixturevalue(server).create(f"migrations_{tmp_path.name}")
 
     def start(_: int) -> str | None:
         store = engine.create(url)
@@ -85,6 +90,30 @@ def test_replicas_that_start_together_migrate_once(tmp_path: Path, postgresql_se
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(start, range(3))) == [schema.RECORDS.head] * 3
+
+
+def test_a_migration_that_was_killed_is_finished(tmp_path: Path, mariadb_server: MariaDB) -> None:
+    """MariaDB keeps what was made before; whatever the statement, the next upgrade goes on from there."""
+    store = engine.create(mariadb_server.create(f"migrations_{tmp_path.name}"))
+    attempts = left = 0
+
+    @event.listens_for(store, "before_cursor_execute")
+    def _die(*arguments: Any) -> None:
+        nonlocal left
+        if str(arguments[2]).lstrip().startswith(("CREATE", "ALTER", "INSERT", "UPDATE")):
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+
+    while schema.version(store, schema.RECORDS) != schema.RECORDS.head and attempts < 100:
+        attempts += 1
+        left = 3  # rows, the version, and what commits them
+        with suppress(KeyboardInterrupt):
+            schema.upgrade(store, schema.RECORDS)
+    assert attempts > 5
+    assert schema.differences(store, schema.RECORDS) == []
+    assert SqlRecords(store).generation() == 1
+    store.dispose()
 
 
 _USER_OF_0001 = """

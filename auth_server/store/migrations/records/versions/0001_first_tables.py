@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = '0001'
 down_revision = None
@@ -45,7 +46,7 @@ def upgrade() -> None:
     )
     op.create_table('stored_tokens',
     sa.Column('number', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
-    sa.Column('key', sa.LargeBinary(length=32), nullable=False),
+    sa.Column('key', sa.LargeBinary(length=32).with_variant(mysql.VARBINARY(length=32), 'mysql'), nullable=False),
     sa.Column('subject', sa.String(length=16), nullable=True),
     sa.Column('client_id', sa.String(length=255), nullable=True),
     sa.Column('expires_at', sa.BigInteger(), nullable=True),

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = '0006'
 down_revision = '0005'
@@ -12,7 +13,7 @@ def upgrade() -> None:
     op.add_column('clients', sa.Column('unused_until', sa.BigInteger(), nullable=True))
     op.create_index(op.f('ix_clients_unused_until'), 'clients', ['unused_until'], unique=False)
     op.create_table('initial_tokens',
-    sa.Column('key', sa.LargeBinary(length=32), nullable=False),
+    sa.Column('key', sa.LargeBinary(length=32).with_variant(mysql.VARBINARY(length=32), 'mysql'), nullable=False),
     sa.Column('uses', sa.Integer(), nullable=False),
     sa.Column('expires_at', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('key', name=op.f('pk_initial_tokens'))

@@ -1,0 +1,165 @@
+"""A MariaDB server of our own: one for all test processes, stopped by the last that leaves."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pymysql
+
+from tests.servers.packages import find
+
+USER = "mysql"  # as whom the server runs when we are root
+GRANTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES, DROP"
+PATIENCE = 60  # seconds until it answers
+SETTINGS = (
+    "--skip-networking",  # the socket file only
+    "--innodb-flush-method=nosync",  # what is committed survives the process, not the machine
+    "--innodb-flush-log-at-trx-commit=2",
+    "--innodb-doublewrite=0",
+    "--sync-frm=0",
+    "--innodb-file-per-table=0",  # tables are made and dropped faster
+    "--innodb-log-file-size=32M",
+    "--innodb-buffer-pool-size=64M",
+    "--max-connections=500",
+    "--skip-name-resolve",
+)
+
+
+class MariaDB:
+    """One server, reachable over a socket file in *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "mariadb.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> None:
+        """Make new, empty data files."""
+        command = ["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal", *self._options]
+        subprocess.run([find("mariadb-install-db"), *command], check=True, stdout=subprocess.DEVNULL)
+
+    def start(self) -> None:
+        """Start it; return when it answers."""
+        with (self.folder / "mariadb.log").open("ab") as log:
+            command = [find("mariadbd"), "--no-defaults", *self._options, f"--socket={self.socket}"]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        (self.folder / "mariadb.pid").write_text(str(self._process.pid))
+        until = time.monotonic() + PATIENCE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"MariaDB does not start; see {self.folder}/mariadb.log")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash would; a process that did not start it can do so too."""
+        with suppress(ProcessLookupError):
+            os.kill(int((self.folder / "mariadb.pid").read_text()), 9)
+        if self._process is not None:
+            self._process.wait()
+
+    def remove(self) -> None:
+        """Take away all that it has stored."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """Return the SQLAlchemy URL of *database*."""
+        return f"mysql+pymysql://test@localhost/{database}?unix_socket={self.socket}"
+
+    def create(self, database: str) -> str:
+        """Make *database*, empty and with a character set that nobody should rely on; return its URL.
+
+        Its user may do what docs/how-to/databases.md says, and nothing else.
+        """
+        user = "test@localhost"
+        self.execute(
+            f"CREATE DATABASE `{database}` CHARACTER SET latin1",
+            f"CREATE USER IF NOT EXISTS {user}",
+            f"GRANT {GRANTS} ON `{database}`.* TO {user}",
+        )
+        return self.url(database)
+
+    def empty(self, database: str) -> None:
+        """Delete all rows of *database*, but what the migrations wrote; quicker than to make another one."""
+        tables = [str(name) for (name,) in self.execute(f"SHOW TABLES FROM `{database}`")]
+        full = [name for name in tables if not name.endswith("_version")]
+        deletes = (f"DELETE FROM `{database}`.`{name}`" for name in full)
+        first = f"INSERT INTO `{database}`.generation (number, value) VALUES (1, 1)"
+        self.execute("SET foreign_key_checks = 0", *deletes, first)
+
+    def execute(self, *statements: str) -> list[tuple[object, ...]]:
+        """Let the server's administrator execute *statements*; return what the last one gives."""
+        connection = pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True)
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def _answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except pymysql.OperationalError:
+            return False
+        return True
+
+    @property
+    def _options(self) -> list[str]:
+        whom = [f"--user={USER}"] if os.geteuid() == 0 else []
+        return [f"--datadir={self.folder / 'data'}", *whom, *SETTINGS]
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[MariaDB]:
+    """The server of all processes that name the same *folder*: the first starts it, the last stops it."""
+    place = folder / "mariadb.place"
+    with (folder / "mariadb.users").open("w") as users:
+        with _alone(folder):
+            fcntl.flock(users, fcntl.LOCK_SH)  # held as long as we use the server
+            if place.exists():
+                server = MariaDB(Path(place.read_text()))
+            else:
+                server = MariaDB(_new_folder())
+                server.make()
+                server.start()
+                place.write_text(str(server.folder))
+        try:
+            yield server
+        finally:
+            with _alone(folder), suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody else does any more
+                place.unlink()
+                server.stop()
+                server.remove()
+
+
+@contextmanager
+def running() -> Iterator[MariaDB]:
+    """A server for one test alone, which may stop it."""
+    server = MariaDB(_new_folder())
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        server.remove()
+
+
+def _new_folder() -> Path:
+    """Make a folder with a path short enough for a socket, where the server's user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER, USER)
+    return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / "mariadb.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
