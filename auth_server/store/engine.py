@@ -316,6 +316,8 @@ def _unavailable(error: Exception) -> Unavailable:
 def _reason(error: Exception) -> str:
     """What happened, in the driver's words where those are of the connection: never a statement or its values."""
     original = getattr(error, "orig", None)
+    if _code(original) in _READ_ONLY:
+        return "the database is read-only"
     words = original.args[-1] if isinstance(original, Exception) and original.args else original
     told = str(words).partition("\n")[0][:200] if isinstance(error, OperationalError) else ""
     return f"the database does not answer ({told or type(error).__name__})"
