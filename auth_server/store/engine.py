@@ -242,9 +242,15 @@ def lock(connection: Connection, name: str) -> None:
         connection.execute(text("SELECT value FROM generation WHERE number = 1 FOR UPDATE"))
 
 
-def lock_tables(connection: Connection) -> None:
-    """Let one migration at a time, on all replicas, change tables."""
-    (mariadb.lock if connection.dialect.name == mariadb.NAME else lock)(connection, "migrations")
+@contextmanager
+def alone(connection: Connection, name: str) -> Iterator[None]:
+    """Let one connection at a time, on all replicas, change tables."""
+    if connection.dialect.name == mariadb.NAME:
+        with mariadb.alone(connection, name):
+            yield
+    else:
+        lock(connection, name)
+        yield
 
 
 def purge_expired(engine: Engine, table: Table, key: str, now: int, limit: int) -> int:

@@ -1,10 +1,11 @@
 """MariaDB and MySQL: sessions with the right limits, and a lock that outlives a commit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from auth_server.errors import AuthServerError
 
@@ -58,21 +59,30 @@ def _is_mariadb(driver: Any) -> bool:
 
 def take_all_time(connection: Connection) -> None:
     """Let the statements of a connection take all the time they need; it is not used again afterwards."""
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection
     connection.detach()
     driver._read_timeout = None
     connection.exec_driver_sql(_limits(driver, 0))
 
 
-def lock(connection: Connection, name: str) -> None:
-    """Let one connection at a time pass for *name*, until it is closed.
+@contextmanager
+def alone(connection: Connection, name: str) -> Iterator[None]:
+    """Let one connection at a time pass for *name*, until it has committed and is closed, or has failed.
 
-    Commits in between, which changes of tables bring, do not matter; and the last one comes before the end.
+    Commits in between, which changes of tables bring, do not matter.
     """
+    driver: Any = connection.connection.dbapi_connection
     connection.detach()
     database = connection.engine.url.database
-    whose = sha256(f"{database} {name}".encode()).hexdigest()  # for these locks belong to the whole server
-    connection.execute(text("SELECT GET_LOCK(:whose, :wait)"), {"whose": whose, "wait": FOR_EVER})
+    lock = sha256(f"{database} {name}".encode()).hexdigest()  # such a lock is one of the whole server
+    connection.exec_driver_sql(f"SELECT GET_LOCK('{lock}', {FOR_EVER})")
+    try:
+        yield
+    except BaseException:
+        with suppress(connection.dialect.loaded_dbapi.Error):  # it is lost, and the lock with it
+            driver.rollback()
+            driver.query(f"SELECT RELEASE_LOCK('{lock}')")
+        raise
 
 
 def collation(connection: Connection) -> str:

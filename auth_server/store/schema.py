@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, MetaData, inspect, text
 
 from auth_server.errors import AuthServerError
 from auth_server.store import database_files, mariadb, state_tables, tables
-from auth_server.store.engine import is_missing, lock_tables, reading, unhurried, writing
+from auth_server.store.engine import alone, is_missing, reading, unhurried, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -82,8 +82,7 @@ def upgrade(engine: Engine, history: History) -> bool:
     from alembic import command
 
     database_files.make(engine)
-    with writing(engine) as connection, unhurried(connection):
-        lock_tables(connection)
+    with writing(engine) as connection, unhurried(connection), alone(connection, "migrations"):
         if engine.dialect.name == mariadb.NAME:
             mariadb.check_version(connection)
         command.upgrade(_config(connection, history), "head")
