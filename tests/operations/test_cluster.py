@@ -57,8 +57,8 @@ class Caller(threading.Thread):
         self.dead: list[str] = []
 
     def run(self) -> None:
-        calls = (self.issue, self.issue_jwt, self.check, self.check, self.revoke, self.check_dead, self.keys)
-        calls += (self.session, self.refresh)
+        calls = [self.issue, self.issue_jwt, self.check, self.check, self.revoke, self.check_dead, self.keys]
+        calls += [self.session, self.refresh]
         while not self._traffic.over.is_set():
             call = self._random.choice(calls)
             try:

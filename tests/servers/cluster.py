@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tests.servers.auth_server import AuthServer, free_port
 from tests.servers.packages import find
-from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis
 
 PATIENCE = 10  # seconds for nginx to start
