@@ -13,7 +13,7 @@ from auth_server.store.records import Records, User
 from auth_server.store.state import BATCH, Index, Kind, Page, State
 
 MOST = 100_000  # tokens that are looked at for one page; an app password's owner may have a tenth of them
-FEW = 20  # users, clients or app passwords whose tokens are looked up one by one; for more of them all are looked at
+FEW = 200  # users, clients or app passwords whose tokens are looked up one by one; for more of them all are looked at
 PROVIDERS = ("local", "application", "client", "access_token")
 
 

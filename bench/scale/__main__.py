@@ -9,12 +9,12 @@ from pathlib import Path
 from auth_server.background import PURGE_EVERY
 from bench import machine, ratios, report, stores
 from bench.__main__ import SERVERS
-from bench.scale import fill, growth, hot, purge, workers
+from bench.scale import fill, growth, hot, lists, purge, workers
 from bench.scale.hot import Side
 from bench.stores import Store
 
 RESULTS = Path(__file__).parent.parent / "scale.md"
-PARTS = ("hot", "start", "purge", "memory", "workers")
+PARTS = ("hot", "start", "purge", "memory", "lists", "workers")
 
 
 def arguments() -> argparse.Namespace:
@@ -127,6 +127,14 @@ def _over_a_lot(
             "One worker, asked for tokens, introspections and sessions in turn.",
             report.table(growth.HEAD, [one.row() for one in grown], words=2),
             [one.verdict for one in grown],
+        )
+    if "lists" in parts:  # the last part: it takes away what the others use
+        timed = [one for title, both in sides.items() for one in lists.measure(title, both)]
+        told.tell(
+            "Lists, and what takes away",
+            "Each asked once, in process.",
+            report.table(lists.HEAD, [one.row() for one in timed], words=2),
+            [one.verdict for one in timed],
         )
 
 
