@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "concepts/scopes-and-roles",
         "concepts/what-ends-a-token",
         "concepts/keys",
+        "consistency",
     ),
     "Look up": (
         "reference/api/index",
