@@ -230,6 +230,7 @@ def assemble(
         outbound=outbound,
         sealing=sealing,
         pairwise_key=sealing.derive("pairwise subjects"),
+        dpop_nonce_key=sealing.derive("DPoP nonces"),
         throttles=throttles,
         audit=audit,
         metrics=metrics,

@@ -107,6 +107,9 @@ class Settings(BaseSettings):
         10, ge=0, le=300, description="seconds in which a used refresh token still gives the same successor"
     )
     pkce_required: Literal["public", "all"] = Field("public", description="which clients must use PKCE")
+    dpop_nonce_required: Switch = Field(
+        False, description="whether DPoP proofs must hold a nonce of this server; then clients' clocks do not matter"
+    )
     app_password_ttl: Whole = Field(
         31536000, ge=-1, le=315360000, description="an app password's life where none is asked for; 0 and -1: for ever"
     )

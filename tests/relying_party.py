@@ -96,12 +96,17 @@ class RelyingParty:
             answer = browser.allow()
         return answered(answer)["code"]
 
-    def post(self, path: str = TOKEN, **form: str | None) -> TestResponse:
-        """Send a form, with the client's credentials."""
+    def post(self, path: str = TOKEN, *, proof: str | None = None, **form: str | None) -> TestResponse:
+        """Send a form, with the client's credentials.
+
+        Args:
+            proof: for the DPoP header.
+        """
         sent = {name: value for name, value in form.items() if value is not None}
+        headers = {} if proof is None else {"DPoP": proof}
         if self.secret is None:
-            return self.here.http.post(path, data={"client_id": self.client_id, **sent})
-        return self.here.http.post(path, data=sent, auth=(self.client_id, self.secret))
+            return self.here.http.post(path, data={"client_id": self.client_id, **sent}, headers=headers)
+        return self.here.http.post(path, data=sent, auth=(self.client_id, self.secret), headers=headers)
 
     def redeem(self, code: str, **form: str | None) -> TestResponse:
         """Redeem a code."""

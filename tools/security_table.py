@@ -11,7 +11,8 @@ import pytest
 
 FILE = Path(__file__).resolve().parent.parent / "docs/security.md"
 PASSKEYS = "no passkeys yet"
-CONSTRAINED = "no sender-constrained tokens yet"
+PROFILE = "no profile for FAPI clients yet"
+MUTUAL_TLS = "no mutual TLS yet"
 PUSHED = "no pushed authorization requests yet"
 CIBA = "no CIBA yet"
 DOCUMENTS = "no client id metadata documents yet"
@@ -59,7 +60,7 @@ NUMBERS: dict[int, tuple[str, str]] = {
     37: ("parallel refreshes", ""),
     38: ("a lost answer to a refresh", ""),
     39: ("a foreign refresh token", ""),
-    40: ("refresh under FAPI", CONSTRAINED),
+    40: ("refresh under FAPI", PROFILE),
     41: ("refreshing for ever", ""),
     42: ("refresh after rights are gone", ""),
     43: ("alg none, and HMAC with a public key", ""),
@@ -117,7 +118,13 @@ NUMBERS: dict[int, tuple[str, str]] = {
     95: ("a logout token taken for an ID token", ""),
     96: ("clients that are down when somebody signs out", ""),
     97: ("frames of logout and session management", ""),
-    **dict.fromkeys(range(98, 107), ("DPoP and mutual TLS", CONSTRAINED)),
+    98: ("a DPoP proof that comes again", ""),
+    99: ("wrong DPoP proofs", ""),
+    100: ("bound tokens in the wrong hands", ""),
+    101: ("a client that must prove a key, and does not", ""),
+    102: ("a code that is bound to another key", ""),
+    103: ("DPoP proofs without a nonce", ""),
+    **dict.fromkeys(range(104, 107), ("mutual TLS", MUTUAL_TLS)),
     **dict.fromkeys(range(107, 110), ("pushed authorization requests", PUSHED)),
     110: ("user codes that are guessed", ""),
     111: ("device codes polled too fast, or used twice", ""),

@@ -58,9 +58,8 @@ def checked(client: Client, can: Capabilities) -> Client:
     for member in can.members.values():
         member.check(client)
         _check_called(member, client, can.outbound)
-    for name, asked in (("require-par", client.require_par), ("require-dpop", client.require_dpop)):
-        if asked:
-            raise InvalidInput(name, "is not offered by this version; leave it out")
+    if client.require_par:
+        raise InvalidInput("require-par", "is not offered by this version; leave it out")
     scope = scopes.chosen(client.scope) if client.scope else ""
     return replace(client, scope=scope, token_limit=client.token_limit if client.token_limit > 0 else -1)
 
@@ -142,6 +141,8 @@ def _check_openid(client: Client) -> None:
     for part, grant in (("code", "authorization_code"), ("token", "implicit"), ("id_token", "implicit")):
         if any(part in flow for flow in flows) and grant not in client.grant_types:  # OIDC Registration §2
             raise InvalidInput("grant-types", f"a response type with {part} needs the grant type {grant}")
+    if client.require_dpop and any("token" in flow for flow in flows):  # only the token endpoint sees proofs (S-101)
+        raise InvalidInput("response-types", "with token cannot be bound to a key; leave out token, or require-dpop")
     hosts = {urlsplit(uri).hostname for uri in client.redirect_uris}
     pairwise = client.metadata.get("subject_type") == "pairwise"
     if pairwise and len(hosts) > 1 and not client.metadata.get("sector_identifier_uri"):  # OIDC Core §8.1

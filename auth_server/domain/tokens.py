@@ -30,6 +30,7 @@ class Token:
         subject: the uid of the person it acts for; None where only a client stands behind it.
         audience: resources it is meant for; empty for this server itself.
         kid: the key that signed it; empty unless it is a JWT.
+        cnf: the key that it is bound to (RFC 7800); None for one that counts by itself.
         idle: seconds it lives without use; 0 for no limit.
         parent: key of the app password that a session was made with.
         login_address, address: from where it was used first, and last.
@@ -77,6 +78,11 @@ class Token:
     def ref_id(self) -> str:
         """The token's short name."""
         return credentials.ref_id(self.key)
+
+    @property
+    def token_type(self) -> str:
+        """How it is presented: with proof of its key, or alone (RFC 9449 §5, RFC 6750)."""
+        return "DPoP" if self.cnf is not None and "jkt" in self.cnf else "Bearer"
 
     @property
     def is_app_password(self) -> bool:

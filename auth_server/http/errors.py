@@ -96,13 +96,15 @@ _CODES = {401: "invalid_token", 403: "access_denied", 503: "temporarily_unavaila
 def _headers(error: AuthServerError) -> Headers:
     if isinstance(error, Unavailable | Throttled):
         return (("Retry-After", str(error.retry_after)),)
+    if isinstance(error, OAuthError) and error.headers:
+        return error.headers
     if isinstance(error, InvalidClient):
         return (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
     if isinstance(error, InvalidToken | InsufficientScope):
         return (("WWW-Authenticate", f'Bearer realm="{REALM}", error="{error.code}"'),)
     if isinstance(error, NotAuthenticated) or (isinstance(error, InvalidGrant) and error.status == 401):
         return (("WWW-Authenticate", f'Bearer realm="{REALM}"'),)  # RFC 9110 §15.5.2: no 401 without
-    return error.headers if isinstance(error, HttpError | OAuthError) else ()
+    return error.headers if isinstance(error, HttpError) else ()
 
 
 def _oauth(error: AuthServerError) -> Response:

@@ -18,8 +18,8 @@ SECURITY: Headers = (
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 NO_STORE: Headers = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 HSTS: Headers = (("Strict-Transport-Security", "max-age=31536000"),)
-EXPOSED = "Deprecation, ETag, Link, Retry-After, Sunset, WWW-Authenticate"
-ALLOWED = "Authorization, Content-Type, If-None-Match, X-Auth-Token, X-Session-ID"
+EXPOSED = "DPoP-Nonce, Deprecation, ETag, Link, Retry-After, Sunset, WWW-Authenticate"
+ALLOWED = "Authorization, Content-Type, DPoP, If-None-Match, X-Auth-Token, X-Session-ID"
 
 
 def common(issuer: str, endpoint: Endpoint | None) -> Headers:

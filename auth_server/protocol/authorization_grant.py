@@ -8,8 +8,9 @@ import orjson
 
 from auth_server.domain import scopes
 from auth_server.domain.refresh_tokens import Presented
+from auth_server.protocol.client_authentication import NONE
 from auth_server.protocol.errors import InvalidGrant
-from auth_server.protocol.feature import Authorization
+from auth_server.protocol.feature import Authorization, Caller
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import id_token
 from auth_server.protocol.tokens.id_token import Authentication
@@ -23,6 +24,7 @@ class Allowed:
     Args:
         family: 32 bytes that all that comes of it share.
         password_version, user_version, client_version: as they stood then; a later change ends it.
+        jkt: thumbprint of the key that must be proven with the code or refresh token; empty for none.
     """
 
     scope: str
@@ -32,6 +34,7 @@ class Allowed:
     user_version: int
     client_version: int
     userinfo_claims: tuple[str, ...] = ()
+    jkt: str = ""
 
 
 def read(known: Mapping[str, Any], uid: str, family: bytes) -> Allowed:
@@ -45,7 +48,8 @@ def read(known: Mapping[str, Any], uid: str, family: bytes) -> Allowed:
         claims=known["id_token_claims"],
     )
     versions = (known["password_version"], known["user_version"], known["client_version"])
-    return Allowed(known["scope"], authentication, family, *versions, tuple(known["userinfo_claims"]))
+    claims, jkt = tuple(known["userinfo_claims"]), known.get("jkt", "")  # absent in what an older version kept
+    return Allowed(known["scope"], authentication, family, *versions, claims, jkt)
 
 
 def kept(allowed: Allowed) -> dict[str, Any]:
@@ -62,7 +66,23 @@ def kept(allowed: Allowed) -> dict[str, Any]:
         "password_version": allowed.password_version,
         "user_version": allowed.user_version,
         "client_version": allowed.client_version,
+        "jkt": allowed.jkt,
     }
+
+
+def check_key(jkt: str, caller: Caller) -> None:
+    """See that the key which a code or refresh token is bound to is proven (RFC 9449 §5, §10).
+
+    Raises:
+        InvalidGrant: another one is, or none.
+    """
+    if jkt and (caller.proof is None or caller.proof.jkt != jkt):
+        raise InvalidGrant("It is bound to a key that the request does not prove")
+
+
+def refresh_key(caller: Caller) -> str:
+    """Return the key that refresh tokens are bound to: a public client's, for nothing else proves it (RFC 9449 §5)."""
+    return caller.proof.jkt if caller.proof is not None and caller.method == NONE else ""
 
 
 def still_allowed(allowed: Allowed, client: Client, server: Server) -> User:

@@ -24,7 +24,7 @@ from auth_server.protocol.errors import (
     UnauthorizedClient,
     UnsupportedResponseType,
 )
-from auth_server.protocol.extensions import pkce, response_modes
+from auth_server.protocol.extensions import dpop, pkce, response_modes
 from auth_server.protocol.messages import Response
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.claims import ClaimsRequest, read_request
@@ -71,6 +71,7 @@ class AuthorizationRequest:
         scope: what may be granted of what was asked for, in normal form.
         max_age: seconds that the person's sign-in may be old; None for any.
         hint: the `sub` that an id_token_hint or the claims name; empty without one.
+        jkt: thumbprint of the key that the code is to be bound to; empty for none.
         parameters: as they came.
     """
 
@@ -84,6 +85,7 @@ class AuthorizationRequest:
     hint: str = ""
     acr_values: tuple[str, ...] = ()
     claims: ClaimsRequest = field(default_factory=ClaimsRequest)
+    jkt: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -213,6 +215,7 @@ def check(
         hint=_hint(parameters.get("id_token_hint", ""), claims, client, server),
         acr_values=tuple(parameters.get("acr_values", "").split()),
         claims=claims,
+        jkt=dpop.asked_key(parameters),
         parameters=parameters,
     )
 

@@ -38,7 +38,7 @@ def new_code(asked: AuthorizationRequest, sign_in: SignIn, user: User, server: S
     versions = (user.password_version, user.token_version, asked.client.token_version)
     authentication = authentication_of(asked, sign_in)
     known = {
-        **kept(Allowed(asked.scope, authentication, key, *versions, tuple(asked.claims.userinfo))),
+        **kept(Allowed(asked.scope, authentication, key, *versions, tuple(asked.claims.userinfo), asked.jkt)),
         "redirect_uri": asked.redirect.uri,
         "redirect_given": asked.redirect.given,
         "challenge": asked.challenge,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from auth_server.domain import credentials, roles, scopes
 from auth_server.domain.tokens import Living
 from auth_server.errors import AuthServerError, Forbidden, NotAuthenticated
+from auth_server.protocol.extensions import dpop
 from auth_server.protocol.messages import Request
 from auth_server.protocol.server import Server
 
@@ -43,6 +44,7 @@ def find(request: Request, server: Server) -> Living | None:
 
     Raises:
         NotAuthenticated: a token that does not count, or is meant for another audience.
+        OAuthError: a token that is bound to a key, and no good proof of that.
         Throttled: too many unknown tokens from this address.
     """
     value = presented(request)
@@ -54,6 +56,7 @@ def find_value(value: str, request: Request, server: Server) -> Living:
 
     Raises:
         NotAuthenticated: a token that does not count, or is meant for another audience.
+        OAuthError: a token that is bound to a key, and no good proof of that.
         Throttled: too many unknown tokens from this address.
     """
     if not credentials.is_token(value):
@@ -65,6 +68,8 @@ def find_value(value: str, request: Request, server: Server) -> Living:
     token = living.token
     if token.audience and server.issuer not in token.audience:  # RFC 9068 §4, RFC 8707 §2 (S-045)
         raise NotAuthenticated(LOGIN_NEEDED)
+    if token.cnf is not None:
+        dpop.check(token, value, request, server)
     request.actor = token.subject or token.client_id or token.ref_id
     if token.idle or token.is_app_password:
         used = server.tokens.touch(token, request.address, request.header("USER_AGENT"))

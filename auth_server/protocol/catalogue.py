@@ -17,6 +17,7 @@ from auth_server.protocol.endpoints import (
 from auth_server.protocol.extensions import (
     backchannel_logout,
     client_assertion,
+    dpop,
     frontchannel_logout,
     pkce,
     request_object,
@@ -38,6 +39,7 @@ FEATURES: tuple[Feature, ...] = (
     jwks.FEATURE,
     client_authentication.FEATURE,
     client_assertion.FEATURE,
+    dpop.FEATURE,
     token.FEATURE,
     client_credentials.FEATURE,
     authorization.FEATURE,

@@ -6,6 +6,7 @@ from urllib.parse import unquote_plus
 
 from auth_server.domain import credentials
 from auth_server.protocol.errors import InvalidClient, InvalidRequest
+from auth_server.protocol.extensions import dpop
 from auth_server.protocol.feature import Caller, ClientAuth, Feature
 from auth_server.protocol.messages import Request
 from auth_server.protocol.server import Server
@@ -59,15 +60,23 @@ def authenticate_confidential(request: Request, server: Server) -> Caller:
     return caller
 
 
-def spend_once(caller: Caller, server: Server) -> None:
-    """Remember the jti of a client's assertion (RFC 7523 §3).
+def spend_once(request: Request, caller: Caller, server: Server) -> None:
+    """Remember the jti of a client's assertion (RFC 7523 §3) and of its DPoP proof (RFC 9449 §11.1), in one step.
 
     Raises:
-        InvalidClient: it was used before, here, at another endpoint or on another replica.
+        InvalidClient: the assertion was used before, here, at another endpoint or on another replica.
+        InvalidDpopProof: the proof was.
     """
-    if caller.once and server.state.spend(caller.once, server.clock()) is not None:
-        server.audit.record("client.assertion", "replayed", client_id=caller.client.client_id if caller.client else "")
-        raise InvalidClient()
+    proof = caller.proof
+    once = caller.once if proof is None else (*caller.once, proof.once)
+    known = server.state.spend(once, server.clock()) if once else None
+    if known is None:
+        return
+    client_id = caller.client.client_id if caller.client else ""
+    if proof is not None and known.key == proof.once.key:
+        raise dpop.replayed(request, server, client_id)
+    server.audit.record("client.assertion", "replayed", client_id=client_id)
+    raise InvalidClient()
 
 
 def is_attempted(request: Request) -> bool:

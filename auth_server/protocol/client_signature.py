@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 from joserfc import jws
@@ -24,6 +24,19 @@ class BadSignature(AuthServerError):
     """It is no JWT, or not of this client."""
 
 
+class _Registry(jws.JWSRegistry):
+    """What may stand in a JWT: unknown header members are ignored (RFC 7515 §4), long RSA keys and signatures fit."""
+
+    max_header_length = 4096  # characters, as all of these
+    max_signature_length = 2048
+
+    def __init__(self, *algorithms: str) -> None:
+        super().__init__(algorithms=algorithms, strict_check_header=False)
+
+
+_READING = _Registry()
+
+
 def header_of(token: str) -> Mapping[str, Any]:
     """Return the header of a JWT, nothing of which is believed yet.
 
@@ -31,7 +44,7 @@ def header_of(token: str) -> Mapping[str, Any]:
         BadSignature: it is none, or asks for what is never done.
     """
     try:
-        header: dict[str, Any] = jws.extract_compact(token.encode()).headers()
+        header: dict[str, Any] = jws.extract_compact(token.encode(), registry=_READING).headers()
     except (JoseError, ValueError, TypeError, KeyError, RecursionError):
         raise BadSignature("it is no JWT") from None
     if not isinstance(header, dict) or _UNDERSTOOD_BY_NOBODY & header.keys():
@@ -50,12 +63,12 @@ def signed_claims(token: str, client: Client, algorithms: Collection[str], serve
     if not isinstance(alg, str) or alg not in algorithms or not isinstance(kid, str | None):
         raise BadSignature("its algorithm is not the client's")
     if alg in MAC_ALGS:
-        payload = _verified(token, alg, (OctKey.import_key(secret) for secret in server.clients.mac_secrets(client)))
+        payload = verified(token, alg, (OctKey.import_key(secret) for secret in server.clients.mac_secrets(client)))
     else:
         payload = _by_public_key(token, alg, kid, client, server)
     if payload is None:
         raise BadSignature("it is not signed by the client")
-    return _object(payload)
+    return object_of(payload)
 
 
 def unsigned_claims(token: str) -> Mapping[str, Any]:
@@ -64,27 +77,32 @@ def unsigned_claims(token: str) -> Mapping[str, Any]:
     Raises:
         BadSignature: it has one.
     """
-    obj = jws.extract_compact(token.encode())
+    obj = jws.extract_compact(token.encode(), registry=_READING)
     if obj.protected.get("alg") != "none" or obj.segments["signature"]:
         raise BadSignature("it has a signature, or another algorithm")
-    return _object(obj.payload)
+    return object_of(obj.payload)
 
 
 def times_fit(claims: Mapping[str, Any], now: int) -> bool:
     """Tell whether a JWT has not expired and counts already; times that are absent do not matter."""
     times = [claims.get(name) for name in ("exp", "nbf", "iat")]
-    if not all(time is None or _is_number(time) for time in times):
+    if not all(time is None or is_number(time) for time in times):
         return False
     expires, *begins = times
     return (expires is None or now - LEEWAY < expires) and all((begin or 0) <= now + AHEAD for begin in begins)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Tell whether a claim is a NumericDate, fractions included (RFC 7519 §2)."""
     return type(value) is int or (isinstance(value, float) and isfinite(value))
 
 
-def _object(payload: bytes) -> Mapping[str, Any]:
+def object_of(payload: bytes) -> Mapping[str, Any]:
+    """Return the claims that a payload holds.
+
+    Raises:
+        BadSignature: it is no JSON object.
+    """
     try:
         claims = orjson.loads(payload)
     except ValueError:
@@ -97,9 +115,9 @@ def _object(payload: bytes) -> Mapping[str, Any]:
 def _by_public_key(token: str, alg: str, kid: str | None, client: Client, server: Server) -> bytes | None:
     try:
         keys = server.client_keys.find(client, kid)
-        payload = _verified(token, alg, _fitting(keys, alg, kid))
+        payload = verified(token, alg, _fitting(keys, alg, kid))
         if payload is None and kid is None and client.jwks_uri:  # the key may have changed, and nothing tells
-            payload = _verified(token, alg, _fitting(server.client_keys.find(client, anew=True), alg, kid))
+            payload = verified(token, alg, _fitting(server.client_keys.find(client, anew=True), alg, kid))
         return payload
     except NoKeys as error:
         raise BadSignature(str(error)) from None
@@ -112,8 +130,9 @@ def _fitting(keys: Iterable[Key], alg: str, kid: str | None) -> Iterable[Key]:
             yield key
 
 
-def _verified(token: str, alg: str, keys: Iterable[Key]) -> bytes | None:
-    registry = jws.JWSRegistry(algorithms=[alg], strict_check_header=False)  # RFC 7515 §4: unknown members are ignored
+def verified(token: str, alg: str, keys: Iterable[Key]) -> bytes | None:
+    """Return the payload of a JWT that one of the keys has signed; None if none has."""
+    registry = _Registry(alg)
     for key in keys:
         try:
             return jws.deserialize_compact(token, key, registry=registry).payload

@@ -122,6 +122,18 @@ class InvalidRequestUri(OAuthError):
     code = "invalid_request_uri"
 
 
+class InvalidDpopProof(OAuthError):
+    """A DPoP proof that is missing or does not count (RFC 9449 §5)."""
+
+    code = "invalid_dpop_proof"
+
+
+class UseDpopNonce(OAuthError):
+    """A DPoP proof without a nonce of ours; the answer's DPoP-Nonce header has one (RFC 9449 §8)."""
+
+    code = "use_dpop_nonce"
+
+
 class RegistrationNotSupported(OAuthError):
     code = "registration_not_supported"
 

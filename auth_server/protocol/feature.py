@@ -105,6 +105,19 @@ class Endpoint:
     arguments: Mapping[str, str | Parameter] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That whoever asks holds a key, to which tokens are bound.
+
+    Args:
+        jkt: the key's thumbprint (RFC 7638), as tokens name it (RFC 9449 §6).
+        once: the proof itself, to be spent before anything is written.
+    """
+
+    jkt: str
+    once: OnceKey
+
+
 @dataclass(slots=True)  # not frozen: one is made on every request, and that takes five times as long
 class Caller:
     """Who asks the token endpoint: a client that authenticated, or a person with a token.
@@ -112,12 +125,14 @@ class Caller:
     Args:
         method: the client authentication method that was used.
         once: values to be spent before anything is written.
+        proof: of the key that its tokens are to be bound to; None without one.
     """
 
     client: Client | None = None
     living: Living | None = None
     method: str = ""
     once: tuple[OnceKey, ...] = ()
+    proof: Proof | None = None
 
 
 @dataclass(slots=True)  # not frozen, as above
@@ -140,6 +155,7 @@ class Authorization:
     password_version: int = 0  # of the person when they allowed it; 0 where a new password does not end it
     sid: str = ""  # of the sign-in that the token ends with; empty for one that outlives it
     userinfo_claims: tuple[str, ...] = ()  # that the person allowed one by one (OIDC Core §5.5)
+    cnf: Mapping[str, str] | None = None  # the key that the token is bound to (RFC 7800)
     beside: Callable[[str], Mapping[str, object]] | None = None  # what the answer holds beside this access token
 
 

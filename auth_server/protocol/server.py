@@ -62,6 +62,7 @@ class Server:
     outbound: Outbound
     sealing: Sealing
     pairwise_key: bytes
+    dpop_nonce_key: bytes
     throttles: Throttles
     audit: Audit
     metrics: Metrics

@@ -162,7 +162,7 @@ def test_metadata_and_flags_add_up_and_flags_win(shell: Shell, tmp_path: Path) -
         {"token_limit": True},
         {"token_endpoint_auth_method": "magic"},
         {"software_statement": "a.b.c"},
-        {"dpop_bound_access_tokens": True},
+        {"dpop_bound_access_tokens": "yes"},
         {"client_secret": ["x"]},
         {"contacts": ["\ud800"]},
         {"software_id": "a\u0000"},

@@ -68,7 +68,9 @@ def test_a_preflight_names_the_headers_that_carry_tokens(visitor: Visitor):
     answer = visitor.call("OPTIONS", SESSION, headers={"Origin": origin, **asking})
     assert (answer.status, answer.body) == (204, b"")
     allowed = set(re.split(", ", answer.headers["Access-Control-Allow-Headers"]))
-    assert {"Authorization", "X-Auth-Token", "X-Session-ID", "Content-Type"} <= allowed
+    assert {"Authorization", "X-Auth-Token", "X-Session-ID", "Content-Type", "DPoP"} <= allowed
+    shown = visitor.call("POST", TOKEN, form={}, headers={"Origin": origin}).headers["Access-Control-Expose-Headers"]
+    assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(re.split(", ", shown))
     assert {"GET", "POST", "DELETE"} <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
     assert 0 < int(answer.headers["Access-Control-Max-Age"]) <= 7200
 

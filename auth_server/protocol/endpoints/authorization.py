@@ -67,6 +67,7 @@ _TEXTS = {
     "state": "Comes back with the answer.",
     "code_challenge": "base64url of the SHA-256 of a secret (RFC 7636).",
     "code_challenge_method": "`S256`.",
+    "dpop_jkt": "Thumbprint of the key that the code is to be bound to (RFC 9449 §10).",
     "nonce": "Stands in the ID token.",
     "response_mode": "`query`, `fragment` or `form_post`.",
     "prompt": "`none`, `login`, `consent` or `select_account`.",

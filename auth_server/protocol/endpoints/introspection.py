@@ -47,8 +47,10 @@ def _refresh_token(value: str, client: Client | None, scope: str, server: Server
     except InvalidGrant:
         return _inactive(server)
     server.metrics.introspected(True)
+    bound = {"cnf": {"jkt": allowed.jkt}} if allowed.jkt else {}
     return json_response(
         {
+            **bound,
             "active": True,
             "scope": allowed.scope,
             "client_id": owner.client_id,
@@ -78,7 +80,7 @@ def authenticate(request: Request, server: Server) -> tuple[Client | None, str]:
     if is_attempted(request):
         caller = authenticate_confidential(request, server)
         assert caller.client is not None
-        spend_once(caller, server)
+        spend_once(request, caller, server)
         return caller.client, caller.client.scope
     try:
         living = bearer.find(request, server)
@@ -111,7 +113,7 @@ def members(living: Living, server: Server) -> dict[str, object]:
     answer: dict[str, object] = {
         "active": True,
         "scope": token.scope,
-        "token_type": "Bearer",
+        "token_type": token.token_type,
         "iat": token.created_at,
         "sub": person or token.client_id or token.ref_id,
         "aud": token.audience[0] if len(token.audience) == 1 else token.audience or issuer,

@@ -68,7 +68,7 @@ def by_client(request: Request, value: str, server: Server) -> Response:
     caller = authenticate(request, server)
     if not value:
         raise InvalidRequest("token is missing")
-    spend_once(caller, server)
+    spend_once(request, caller, server)
     if refresh_tokens.is_one(value) and caller.client is not None:
         return refresh_token(value, caller.client.client_id, request, server)
     living = server.tokens.find(value)

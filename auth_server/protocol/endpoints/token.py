@@ -4,6 +4,7 @@ from auth_server.protocol import examples
 from auth_server.protocol.client_authentication import spend_once
 from auth_server.protocol.description import Example, Link, Schema
 from auth_server.protocol.errors import InvalidRequest, UnsupportedGrantType
+from auth_server.protocol.extensions import dpop
 from auth_server.protocol.feature import Authorization, Body, Cors, Endpoint, Feature, Grant, Operation, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
@@ -17,8 +18,11 @@ def respond(request: Request, server: Server) -> Response:
     with server.records.one_look():
         grant = select_grant(request, server)
         caller = grant.authenticate(request, server)
-        spend_once(caller, server)
+        caller.proof = dpop.prove(request, caller.client, server)
+        spend_once(request, caller, server)
         authorization = grant.authorize(request, caller, server)
+        if caller.proof is not None:
+            authorization.cnf = {"jkt": caller.proof.jkt}
         issued = issue(authorization, server)
     return token_response(issued, authorization)
 
@@ -43,7 +47,7 @@ def token_response(issued: Issued, authorization: Authorization) -> Response:
     """Return RFC 6749 §5.1's members and PhotoPrism's beside them."""
     answer: dict[str, object] = {
         "access_token": issued.value,
-        "token_type": "Bearer",
+        "token_type": issued.token.token_type,
         "scope": authorization.scope,
         "status": "success",
         "session_id": issued.token.session_id,
@@ -62,7 +66,11 @@ TOKEN: Schema = {
     "required": ["access_token", "token_type", "scope", "status", "session_id", "client_name"],
     "properties": {
         "access_token": {"type": "string"},
-        "token_type": {"type": "string", "const": "Bearer"},
+        "token_type": {
+            "type": "string",
+            "enum": ["Bearer", "DPoP"],
+            "description": "`DPoP` where the request had a DPoP proof: the token is bound to its key (RFC 9449).",
+        },
         "expires_in": {"type": "integer", "description": "Seconds; absent if the token never expires."},
         "scope": {"type": "string"},
         "status": {"type": "string", "const": "success"},

@@ -1,12 +1,13 @@
 """The authorization code grant (RFC 6749 §4.1.3): a code is redeemed once, by the client that it was given to."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from auth_server.domain import credentials
-from auth_server.protocol.authorization_grant import authorization, read, still_allowed
+from auth_server.protocol.authorization_grant import authorization, check_key, read, refresh_key, still_allowed
 from auth_server.protocol.client_authentication import authenticate
 from auth_server.protocol.errors import InvalidGrant, InvalidRequest, UnauthorizedClient
 from auth_server.protocol.extensions import pkce
@@ -41,6 +42,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
         known = orjson.loads(entry.data)
         check_redirect_uri(request.form.get("redirect_uri", ""), known)
         pkce.verify(request.form.get("code_verifier", ""), known["challenge"])
+        check_key(known.get("jkt", ""), caller)
     taken = server.state.take(Kind.CODE, key, client.client_id, server.clock()) if len(code) <= MAX_LENGTH else None
     if taken is None:
         raise _refused()
@@ -48,7 +50,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
         replayed(key, client, request, server)
         raise _refused()
     uid = taken.entry.subject or ""
-    allowed = read(known, uid, key)
+    allowed = replace(read(known, uid, key), jkt=refresh_key(caller))
     user = still_allowed(allowed, client, server)
     request.actor = client.client_id
     return authorization(allowed, client, user, GRANT_TYPE, server)

@@ -10,7 +10,7 @@ from auth_server.clock import Random
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import SignIn
 from auth_server.domain.keys import base64url
-from auth_server.protocol.authorization_grant import Allowed, authorization, kept, read, still_allowed
+from auth_server.protocol.authorization_grant import Allowed, authorization, kept, read, refresh_key, still_allowed
 from auth_server.protocol.client_authentication import authenticate, spend_once
 from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.errors import (
@@ -77,7 +77,7 @@ def respond(request: Request, server: Server) -> Response:
         raise UnauthorizedClient("The client is not registered for this grant_type")
     scope = _scope(request.form.get("scope", ""), client)
     server.throttles.waiting(request.address, FLOOD)
-    spend_once(caller, server)
+    spend_once(request, caller, server)
     device_code = base64url(server.random(32)).decode()
     now = server.clock()
     key, code = credentials.digest(device_code), new_user_code(server.random)
@@ -182,7 +182,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
     taken = server.state.take(Kind.DEVICE_CODE, device.key, client.client_id, server.clock())
     if taken is None or not taken.first or device.granted is None:
         raise InvalidGrant("The device_code is unknown, used, or not this client's")
-    allowed = read(device.granted, device.uid, device.key)
+    allowed = replace(read(device.granted, device.uid, device.key), jkt=refresh_key(caller))
     user = still_allowed(allowed, client, server)
     request.actor = client.client_id
     return authorization(allowed, client, user, GRANT_TYPE, server)

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from auth_server.domain import scopes
 from auth_server.domain.refresh_tokens import Presented, Reused
-from auth_server.protocol.authorization_grant import issued_as, of_refresh_token, still_allowed
+from auth_server.protocol.authorization_grant import check_key, issued_as, of_refresh_token, still_allowed
 from auth_server.protocol.client_authentication import authenticate
 from auth_server.protocol.errors import InvalidGrant, InvalidRequest, InvalidScope, UnauthorizedClient
 from auth_server.protocol.feature import Authorization, Caller, Feature, Grant
@@ -36,6 +36,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
     if presented is None or presented.family.client_id != client.client_id:
         raise _refused()
     allowed = of_refresh_token(presented)
+    check_key(allowed.jkt, caller)
     family = allowed.family
     user = still_allowed(allowed, client, server)
     scope = narrowed(request.form.get("scope", ""), allowed.scope)

@@ -50,6 +50,7 @@ def issue(authorization: Authorization, server: Server) -> Issued:
         audience=authorization.audience,
         jti=jti,
         kid=kid,
+        cnf=authorization.cnf,
         parent=authorization.family,
         claims=authorization.userinfo_claims,
         sid=authorization.sid,
@@ -67,7 +68,7 @@ def jwt_claims(
 ) -> dict[str, Any]:
     """Return the claims of a JWT access token (RFC 9068 §2.2)."""
     audience = authorization.audience
-    return {
+    claims: dict[str, Any] = {
         "iss": server.issuer,
         "sub": subject(authorization.user.uid, client, server) if authorization.user else client.client_id,
         "aud": (audience[0] if len(audience) == 1 else audience) or server.issuer,
@@ -77,6 +78,9 @@ def jwt_claims(
         "exp": expires_at,
         "jti": base64url(server.random(16)).decode(),
     }
+    if authorization.cnf is not None:
+        claims["cnf"] = authorization.cnf  # RFC 9449 §6.1
+    return claims
 
 
 FEATURE = Feature(name="access_token", specs=("RFC 6749 §1.4", "RFC 9068"))
