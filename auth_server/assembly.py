@@ -34,6 +34,7 @@ from auth_server.metrics import Metrics
 from auth_server.outbound import Outbound
 from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.feature import Feature
+from auth_server.protocol.profiles import PROFILES
 from auth_server.protocol.server import Server
 from auth_server.settings import Settings
 from auth_server.store import database_files, schema
@@ -212,6 +213,7 @@ def assemble(
                 tuple(settings.signing_algs),
                 {member.name: member for feature in features for member in feature.client_metadata},
                 outbound,
+                {name: profile.apply for name, profile in PROFILES.items()},
             ),
             audit,
             clock,

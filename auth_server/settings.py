@@ -107,6 +107,12 @@ class Settings(BaseSettings):
         10, ge=0, le=300, description="seconds in which a used refresh token still gives the same successor"
     )
     pkce_required: Literal["public", "all"] = Field("public", description="which clients must use PKCE")
+    par_required: Switch = Field(
+        False, description="whether every client must push its authorization requests; else those with --require-par"
+    )
+    par_ttl: Whole = Field(
+        60, ge=5, le=599, description="seconds in which a pushed authorization request must be opened"
+    )
     dpop_nonce_required: Switch = Field(
         False, description="whether DPoP proofs must hold a nonce of this server; then clients' clocks do not matter"
     )

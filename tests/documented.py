@@ -34,7 +34,8 @@ def prepare(server: Server) -> None:
         "client_id": examples.CLIENT_ID,
         "client_name": "Monitoring",
         "scope": "metrics introspect",
-        "grant_types": ("client_credentials", "urn:ietf:params:oauth:grant-type:device_code"),
+        "grant_types": ("client_credentials", "authorization_code", "urn:ietf:params:oauth:grant-type:device_code"),
+        "redirect_uris": (examples.REDIRECT_URI,),
     }
     server.clients.add(client, examples.CLIENT_SECRET)
     registered = {

@@ -11,9 +11,7 @@ import pytest
 
 FILE = Path(__file__).resolve().parent.parent / "docs/security.md"
 PASSKEYS = "no passkeys yet"
-PROFILE = "no profile for FAPI clients yet"
 MUTUAL_TLS = "no mutual TLS yet"
-PUSHED = "no pushed authorization requests yet"
 CIBA = "no CIBA yet"
 DOCUMENTS = "no client id metadata documents yet"
 EXCHANGE = "no token exchange and no JWT bearer grant yet"
@@ -60,7 +58,7 @@ NUMBERS: dict[int, tuple[str, str]] = {
     37: ("parallel refreshes", ""),
     38: ("a lost answer to a refresh", ""),
     39: ("a foreign refresh token", ""),
-    40: ("refresh under FAPI", PROFILE),
+    40: ("refresh under FAPI", ""),
     41: ("refreshing for ever", ""),
     42: ("refresh after rights are gone", ""),
     43: ("alg none, and HMAC with a public key", ""),
@@ -125,7 +123,9 @@ NUMBERS: dict[int, tuple[str, str]] = {
     102: ("a code that is bound to another key", ""),
     103: ("DPoP proofs without a nonce", ""),
     **dict.fromkeys(range(104, 107), ("mutual TLS", MUTUAL_TLS)),
-    **dict.fromkeys(range(107, 110), ("pushed authorization requests", PUSHED)),
+    107: ("the name of a pushed request in other hands, or used again", ""),
+    108: ("wrong pushed requests", ""),
+    109: ("requests that are not pushed, and must be", ""),
     110: ("user codes that are guessed", ""),
     111: ("device codes polled too fast, or used twice", ""),
     112: ("a device that somebody far away holds", ""),

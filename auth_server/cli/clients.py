@@ -12,6 +12,7 @@ from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
 from auth_server.clock import rfc3339
 from auth_server.domain.clients import DEFAULT_TTL, described
 from auth_server.errors import InvalidInput
+from auth_server.protocol.profiles import PROFILES
 from auth_server.protocol.server import Server
 from auth_server.store.records import Client
 
@@ -68,6 +69,7 @@ def metadata_options(command: Any) -> Any:
     for option in (
         click.option("--metadata", "file", type=FILE, help="JSON of RFC 7591; flags win."),
         click.option("--first-party", is_flag=True, default=None, help="People are not asked for consent."),
+        click.option("--profile", type=click.Choice(list(PROFILES)), help="Whose rules hold for it."),
         click.option("--require-dpop", is_flag=True, default=None, help="Tokens only for a key of the client's."),
         click.option("--require-par", is_flag=True, default=None, help="Only pushed authorization requests."),
         click.option("--resource", **uris, help="What it answers for as a resource service; repeats."),

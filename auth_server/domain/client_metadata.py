@@ -117,6 +117,7 @@ _FOR_ADMINS: Mapping[str, tuple[str, Read]] = {
     "access_token_ttl": ("access_token_ttl", whole),
     "token_limit": ("token_limit", whole),
     "first_party": ("first_party", switch),
+    "profile": ("profile", text),
 }
 _FIELDS = {**_STANDARD, **_FOR_ADMINS}
 # Members that are kept as they are, and may come in several languages (RFC 7591 §2.2).

@@ -1,6 +1,6 @@
 """What a client may be: the rules about its members, on all roads (command line, admin API, registration)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urldefrag, urlsplit
 
@@ -33,6 +33,7 @@ class Capabilities:
     Args:
         members: of client metadata that features have added, by name.
         outbound: what tells which URLs may be called.
+        profiles: by name, what makes a client one of that profile; it is given the algorithms that are signed with.
     """
 
     grant_types: tuple[str, ...]
@@ -41,6 +42,7 @@ class Capabilities:
     signing_algs: tuple[str, ...] = ()
     members: Mapping[str, Member] = field(default_factory=dict)
     outbound: Outbound = field(default_factory=Outbound)
+    profiles: Mapping[str, Callable[[Client, Sequence[str]], Client]] = field(default_factory=dict)
 
 
 def checked(client: Client, can: Capabilities) -> Client:
@@ -58,8 +60,7 @@ def checked(client: Client, can: Capabilities) -> Client:
     for member in can.members.values():
         member.check(client)
         _check_called(member, client, can.outbound)
-    if client.require_par:
-        raise InvalidInput("require-par", "is not offered by this version; leave it out")
+    client = can.profiles[client.profile](client, can.signing_algs)
     scope = scopes.chosen(client.scope) if client.scope else ""
     return replace(client, scope=scope, token_limit=client.token_limit if client.token_limit > 0 else -1)
 
@@ -82,6 +83,7 @@ def _check_url(name: str, uri: str, outbound: Outbound) -> None:
 
 def _check_choices(client: Client, can: Capabilities) -> None:
     _among("auth-method", client.token_endpoint_auth_method, can.auth_methods)
+    _among("profile", client.profile, tuple(can.profiles))
     _among("role", client.role, roles.CLIENT_ROLES)
     _among("token-format", client.token_format, ("opaque", "jwt"))
     for grant in client.grant_types:

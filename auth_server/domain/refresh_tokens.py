@@ -62,21 +62,24 @@ class RefreshTokens:
         self._records, self._state, self._key, self._clock = records, state, key, clock
         self._ttl, self._idle, self._grace = ttl, idle, grace
 
-    def begin(self, family: bytes, uid: str, client_id: str, data: bytes) -> str:
+    def begin(self, family: bytes, uid: str, client_id: str, data: bytes, *, rotates: bool = True) -> str:
         """Start a family's line and return its first token, shown this once.
 
         Args:
             family: 32 bytes.
             data: what was authorized, as the protocol needs it at each refresh.
+            rotates: whether a token is replaced when it is used; one that is not lives as long as its line, for
+                nobody notes its use.
         """
         now = self._clock()
+        idle = min(self._idle, self._ttl) if rotates else self._ttl
         new = RefreshFamily(
             family_id=family.hex(),
             uid=uid,
             client_id=client_id,
             created_at=now,
             ends_at=now + self._ttl,
-            expires_at=now + min(self._idle, self._ttl),
+            expires_at=now + idle,
             used_at=now,
             data=data,
         )

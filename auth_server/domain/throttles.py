@@ -201,6 +201,24 @@ class Throttles:
         """Give back the charge of what waits no more, because its person came."""
         self.state.draw(f"waiting:{network(address)}", -1, rate, self.clock())
 
+    def pushed(self, client_id: str, address: str, rate: Rate) -> None:
+        """Charge what a client has pushed, until a person comes (S-091).
+
+        Args:
+            client_id: empty for one that proves nothing: then the address counts.
+
+        Raises:
+            Throttled: too much of it waits.
+        """
+        bucket = f"pushed:{client_id or network(address)}"
+        allowance = self.state.draw(bucket, 1, rate, self.clock())
+        if not allowance.allowed:
+            raise self._refused(bucket, allowance.retry_after, "authorization.request", address=address)
+
+    def answered(self, client_id: str, address: str, rate: Rate) -> None:
+        """Give back the charge of what was pushed, because its person came."""
+        self.state.draw(f"pushed:{client_id or network(address)}", -1, rate, self.clock())
+
     def registration(self, address: str, rate: Rate) -> None:
         """Charge a client that somebody registers (S-091).
 

@@ -8,6 +8,7 @@ import orjson
 
 from auth_server.domain import scopes
 from auth_server.domain.refresh_tokens import Presented
+from auth_server.protocol import profiles
 from auth_server.protocol.client_authentication import NONE
 from auth_server.protocol.errors import InvalidGrant
 from auth_server.protocol.feature import Authorization, Caller
@@ -170,7 +171,8 @@ def issued_as(
 def first_refresh_token(allowed: Allowed, client: Client, user: User, server: Server) -> str:
     """Begin a line of refresh tokens."""
     data = {**kept(allowed), "nonce": ""}  # OIDC Core §12.2: an ID token of a refresh should have none
-    return server.refresh_tokens.begin(allowed.family, user.uid, client.client_id, orjson.dumps(data))
+    rotates = profiles.of(client).rotates
+    return server.refresh_tokens.begin(allowed.family, user.uid, client.client_id, orjson.dumps(data), rotates=rotates)
 
 
 def of_refresh_token(presented: Presented) -> Allowed:

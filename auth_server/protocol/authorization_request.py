@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import SignIn
 from auth_server.domain.client_rules import LOOPBACK_HOSTS
+from auth_server.protocol import profiles
 from auth_server.protocol.endpoints.discovery import SCOPES
 from auth_server.protocol.errors import (
     InvalidRequest,
@@ -21,7 +22,6 @@ from auth_server.protocol.errors import (
     OAuthError,
     Refusal,
     RegistrationNotSupported,
-    UnauthorizedClient,
     UnsupportedResponseType,
 )
 from auth_server.protocol.extensions import dpop, pkce, response_modes
@@ -232,7 +232,7 @@ def _response_type(text: str, client: Client) -> frozenset[str]:
     if asked not in RESPONSE_TYPES:
         raise UnsupportedResponseType("This server has no such response_type")
     if asked not in allowed_response_types(client):
-        raise UnauthorizedClient("The client is not registered for this response_type")  # S-022
+        raise profiles.of(client).unregistered("The client is not registered for this response_type")  # S-022
     return asked
 
 

@@ -5,6 +5,7 @@ import orjson
 from auth_server.domain import credentials
 from auth_server.domain.browsers import Browser, SignIn
 from auth_server.domain.keys import base64url
+from auth_server.protocol import profiles
 from auth_server.protocol.authorization_grant import Allowed, kept
 from auth_server.protocol.authorization_request import CODE, ID_TOKEN, TOKEN, AuthorizationRequest, authentication_of
 from auth_server.protocol.endpoints.check_session import session_state
@@ -43,8 +44,7 @@ def new_code(asked: AuthorizationRequest, sign_in: SignIn, user: User, server: S
         "redirect_given": asked.redirect.given,
         "challenge": asked.challenge,
     }
-    entry = Entry(
-        key, now + server.settings.code_ttl, orjson.dumps(known), asked.client.client_id, user.uid, family=key
-    )
+    expires_at = now + min(server.settings.code_ttl, profiles.of(asked.client).code_ttl)
+    entry = Entry(key, expires_at, orjson.dumps(known), asked.client.client_id, user.uid, family=key)
     server.state.put(Kind.CODE, entry, now)
     return code

@@ -1,6 +1,6 @@
 """The table of contents: every feature of the protocol, in the order in which they have a say."""
 
-from auth_server.protocol import client_authentication
+from auth_server.protocol import client_authentication, profiles
 from auth_server.protocol.endpoints import (
     authorization,
     check_session,
@@ -9,6 +9,7 @@ from auth_server.protocol.endpoints import (
     end_session,
     introspection,
     jwks,
+    pushed_authorization,
     registration,
     revocation,
     token,
@@ -39,10 +40,12 @@ FEATURES: tuple[Feature, ...] = (
     jwks.FEATURE,
     client_authentication.FEATURE,
     client_assertion.FEATURE,
+    profiles.FEATURE,
     dpop.FEATURE,
     token.FEATURE,
     client_credentials.FEATURE,
     authorization.FEATURE,
+    pushed_authorization.FEATURE,
     response_modes.FEATURE,
     pkce.FEATURE,
     request_object.FEATURE,

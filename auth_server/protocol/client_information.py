@@ -162,6 +162,7 @@ _MEMBER_SCHEMAS: Mapping[str, Schema] = {
     "scope": {**_TEXT, "description": "Words parted by spaces; those that may not be registered are left out."},
     "token_endpoint_auth_method": {**_TEXT, "description": "`client_secret_basic` where absent; only this one counts."},
     "jwks": {"type": "object", "description": "Public keys (RFC 7517 §5)."},
+    "require_pushed_authorization_requests": {"type": "boolean", "description": "No other requests count (RFC 9126)."},
     "dpop_bound_access_tokens": {"type": "boolean", "description": "Tokens only for a key of the client's (RFC 9449)."},
     "post_logout_redirect_uris": _TEXTS,
     "subject_type": {"type": "string", "enum": ["public", "pairwise"]},

@@ -19,6 +19,7 @@ from auth_server.protocol import authorization_request
 from auth_server.protocol.authorization_request import AuthorizationRequest, refuse
 from auth_server.protocol.authorization_response import grant
 from auth_server.protocol.browser_cookie import browser_of, set_cookie, state_if_new, value_of, with_state
+from auth_server.protocol.endpoints import pushed_authorization
 from auth_server.protocol.errors import (
     AccountSelectionRequired,
     ConsentRequired,
@@ -138,6 +139,8 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
             answer = _granted(asked, browser, sign_in, server)
             answer.headers += with_state(headers, browser, server) if asked.is_openid else headers
             return answer
+    except Refusal:
+        raise
     except OAuthError as error:
         answer = refuse(redirect, error, server)
         answer.headers += headers
@@ -152,9 +155,11 @@ def _granted(asked: AuthorizationRequest, browser: Browser, sign_in: SignIn, ser
 
     Raises:
         LoginRequired: that has ended this moment.
+        Refusal: it was pushed, and answered before.
     """
     if not server.browsers.tell(browser, sign_in, asked.client.client_id):
         raise LoginRequired("The person has signed out")
+    pushed_authorization.answer_once(asked.parameters, server)
     return grant(asked, browser, sign_in, server)
 
 
@@ -174,6 +179,7 @@ def asked_by(waiting: Interaction, server: Server) -> tuple[authorization_reques
 def deny(waiting: Interaction, error: OAuthError, server: Server) -> Response:
     """End a request with an error for the client."""
     _forget(waiting, server)
+    pushed_authorization.answer_once(waiting.parameters, server)
     redirect = authorization_request.prove(waiting.parameters, set(), server)
     return refuse(redirect, error, server)
 

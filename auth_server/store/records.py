@@ -91,6 +91,7 @@ class Client:
     require_par: bool = False
     require_dpop: bool = False
     first_party: bool = False
+    profile: str = "oauth21"  # the rules that hold for it
     metadata: Mapping[str, Any] = field(default_factory=dict)  # all other RFC 7591 members
     token_version: int = 1  # goes up when all its tokens are to die
     registration_token: str = ""  # SHA-256 in hex digits, of one that has registered itself (RFC 7592)

@@ -24,6 +24,7 @@ class Kind(IntEnum):
     DEVICE_CODE = 7  # a device that waits for its person
     USER_CODE = 8  # the code by which the person finds it
     ENDED = 6  # a family whose code was used twice, or a sign-in: what still comes of it is dead
+    PUSHED_REQUEST = 13  # an authorization request that a client has pushed
     CLIENT_KEYS = 12  # a client's public keys, as they were fetched
     LOGO = 11  # a client's picture, as it was fetched; empty if it could not be
     FAREWELL = 10  # what is left to do in a browser after a logout

@@ -95,6 +95,7 @@ clients = Table(
     Column("require_par", Boolean, nullable=False),
     Column("require_dpop", Boolean, nullable=False),
     Column("first_party", Boolean, nullable=False),
+    Column("profile", String(32), nullable=False, server_default="oauth21"),
     Column("metadata", JSON, nullable=False),
     Column("token_version", Integer, nullable=False, server_default="1"),
     Column("registration_token", String(64), nullable=False, server_default=""),

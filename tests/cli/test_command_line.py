@@ -75,7 +75,6 @@ def test_every_noun_is_there() -> None:
         (("clients", "add", "--scope", "metrics", "--grant-types", "telepathy"), 2, "client_credentials"),
         (("clients", "add", "--scope", "metrics", "--expires", "0"), 2, "expires"),
         (("clients", "add", "--scope", "metrics", "--client-id", "with blank"), 2, "client-id"),
-        (("clients", "add", "--scope", "metrics", "--require-par"), 2, "require-par"),
         (("clients", "add", "--scope", "metrics", "--jwks", "/no/such/file"), 1, "/no/such/file"),
         (("auth", "add", "nobody-here"), 1, "users ls"),
         (("auth", "add", "--scope", "métrics"), 2, "scope"),

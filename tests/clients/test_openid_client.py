@@ -158,6 +158,38 @@ def test_a_device_signs_in(program: OpenIdClient, visitor: Visitor, page: Page, 
     assert tokens["claims"]["sub"] == jane.uid
 
 
+@proves("S-040", "RFC 9126 §2", "RFC 9449 §8", "FAPI 2.0 SP §5.3.2")
+def test_a_bank_signs_people_in(program: OpenIdClient, page: Page, tmp_path: Path):
+    """A client of FAPI 2.0, at a server that asks for nonces: pushed, bound to a key, and refreshed by one token."""
+    back = "https://bank.example/callback"
+    page.route("https://bank.example/**", lambda route: route.fulfill(body="Welcome back"))
+    key = ECKey.generate_key("P-256", {"kid": "ours", "alg": "ES256"})
+    with running(tmp_path, real_time=True, dpop_nonce_required=True) as server:
+        visitor = Visitor(server)
+        jane = visitor.user(display_name="Jane Doe", email="jane@example.org")
+        client = register(
+            visitor,
+            back,
+            profile="fapi2",
+            token_endpoint_auth_method="private_key_jwt",
+            grant_types=("authorization_code", "refresh_token"),
+            jwks={"keys": [key.as_dict(private=False)]},
+        )
+        signed = {"id_token_signed_response_alg": "ES256"}
+        jwk = key.as_dict(private=True)
+        discover(program, client, server, "private_key_jwt", jwk=jwk, metadata=signed, dpop=True)
+        tokens = program.do("callback", url=arrive(page, program, back, jane, pushed=True))
+        assert (tokens["claims"]["sub"], tokens["token_type"]) == (jane.uid, "dpop")  # as the library writes it
+        assert program.do("userinfo", token=tokens["access_token"], subject=jane.uid)["name"] == "Jane Doe"
+        for _ in range(3):  # the same token, again and again
+            renewed = program.do("refresh", token=tokens["refresh_token"])
+            assert program.do("userinfo", token=renewed["access_token"], subject=jane.uid)["name"] == "Jane Doe"
+        assert program.do("introspect", token=renewed["access_token"])["cnf"].keys() == {"jkt"}
+        program.do("revoke", token=tokens["refresh_token"])
+        with pytest.raises(Refused, match="invalid_grant"):
+            program.do("refresh", token=tokens["refresh_token"])
+
+
 @proves("RFC 7591 §3", "OIDC Registration §3")
 def test_it_registers_itself(program: OpenIdClient, page: Page, elsewhere: str, tmp_path: Path):
     """Where that is open to everybody; then people sign in to it."""

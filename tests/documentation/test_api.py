@@ -26,6 +26,7 @@ OTHERWISE = {
     "post_oauth_userinfo": (401, "the token of the example is nobody's"),
     "get_oauth_authorize": (400, "the example names no client"),
     "post_oauth_authorize": (303, "a form from elsewhere is asked again as a link"),
+    "post_oauth_par": (400, "the client of the example signs nobody in"),
     "put_oauth_register_by_client_id": (400, "the example names another client"),
     "post_users_by_uid_passcode_confirm": (403, "the code of the example is of another time"),
     "post_users_by_uid_passcode_activate": (403, "there is no confirmed key"),

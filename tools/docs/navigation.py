@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "how-to/own-account",
         "how-to/people-and-clients",
         "how-to/register-clients",
+        "how-to/bind-tokens",
         "how-to/rotate-keys",
         "how-to/back-up",
         "how-to/proxy",

@@ -4,6 +4,7 @@ from auth_server.protocol import authorization_request, interaction
 from auth_server.protocol.authorization_request import CODE, PROMPTS, RESPONSE_TYPES, parse, refuse
 from auth_server.protocol.browser_cookie import browser_of, state_if_new
 from auth_server.protocol.cross_site_post import as_link
+from auth_server.protocol.endpoints import pushed_authorization
 from auth_server.protocol.endpoints.check_session import session_state
 from auth_server.protocol.errors import InvalidRequest, OAuthError, Refusal
 from auth_server.protocol.extensions import request_object
@@ -24,9 +25,13 @@ def respond(request: Request, server: Server) -> Response:
     if by_link is not None:
         return by_link
     sent = parse(request.pairs)
+    is_pushed = pushed_authorization.is_named(sent[0])
     try:
-        parameters, repeated = request_object.resolved(*sent, server)
+        source = pushed_authorization.opened if is_pushed else request_object.resolved
+        parameters, repeated = source(*sent, server)
     except OAuthError as fault:
+        if is_pushed:  # to the person: nothing beside the name counts
+            raise
         return _refuse_object(fault, *sent, server)
     redirect = authorization_request.prove(parameters, repeated, server)
     request.actor = redirect.client.client_id
@@ -34,7 +39,11 @@ def respond(request: Request, server: Server) -> Response:
         raise InvalidRequest("This client must sign its requests")  # to the person: nothing beside an object counts
     try:
         asked = authorization_request.check(parameters, repeated, redirect, server)
+        if not is_pushed and pushed_authorization.is_required(redirect.client, server):  # RFC 9126 §5 (S-109)
+            raise InvalidRequest("This client must push its requests")
         return interaction.begin(asked, request, server)
+    except Refusal:
+        raise
     except OAuthError as error:
         browser = browser_of(request, server)
         state = session_state(redirect, parameters.get("scope", ""), browser, server)
@@ -78,7 +87,7 @@ _TEXTS = {
     "claims": "Single claims, as JSON.",
     "ui_locales": "Languages, the best first.",
     "request": "All of this as a JWT, signed by the client (RFC 9101).",
-    "request_uri": "Where such a JWT is; one that the client has registered.",
+    "request_uri": "The name of a pushed request (RFC 9126), or where a JWT is; one that the client has registered.",
     "display": "Taken, and without effect: the pages fit any screen.",
 }
 

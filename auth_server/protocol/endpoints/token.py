@@ -18,7 +18,7 @@ def respond(request: Request, server: Server) -> Response:
     with server.records.one_look():
         grant = select_grant(request, server)
         caller = grant.authenticate(request, server)
-        caller.proof = dpop.prove(request, caller.client, server)
+        caller.proof = dpop.prove_for_token(request, caller.client, server)
         spend_once(request, caller, server)
         authorization = grant.authorize(request, caller, server)
         if caller.proof is not None:

@@ -11,6 +11,7 @@ from joserfc.errors import JoseError
 
 from auth_server.domain import credentials
 from auth_server.domain.client_rules import ASSERTION_ALGORITHMS
+from auth_server.protocol import profiles
 from auth_server.protocol.client_signature import LEEWAY, BadSignature, header_of, signed_claims, times_fit
 from auth_server.protocol.errors import InvalidClient
 from auth_server.protocol.feature import Caller, ClientAuth, Feature
@@ -53,12 +54,13 @@ class ClientAssertion(JWTBearerClientAssertion):
         client = self._client
         possible = ASSERTION_ALGORITHMS[client.token_endpoint_auth_method]
         registered = client.metadata.get("token_endpoint_auth_signing_alg")
+        possible = profiles.of(client).among(possible)
         return tuple(alg for alg in possible if registered in (None, alg))  # never "none" (S-008)
 
     def _check(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
         now = self._server.clock()
         audience = claims.get("aud")
-        if isinstance(audience, list) and len(audience) == 1:
+        if isinstance(audience, list) and len(audience) == 1 and not profiles.of(self._client).issuer_alone:
             audience = audience[0]
         client_id = self._client.client_id
         right = (
@@ -92,7 +94,9 @@ def authenticate(request: Request, server: Server) -> Caller:
             raise InvalidClient()
         if request.form.get("client_id", client_id) != client_id:
             raise InvalidClient()
-        audiences = {server.issuer, server.url("/api/v1/oauth/token"), server.url(request.path)}
+        audiences = {server.issuer}
+        if not profiles.of(client).issuer_alone:  # S-006
+            audiences |= {server.url("/api/v1/oauth/token"), server.url(request.path)}
         claims = ClientAssertion(server, client, audiences).verified(assertion)
     except InvalidClient:
         server.throttles.failed_client(client_id, request.address)

@@ -6,7 +6,7 @@ everything that reads access tokens it belongs to a token that is bound to its k
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from math import ceil
 from struct import pack
@@ -22,6 +22,7 @@ from auth_server.domain.foreign_keys import check_jwks
 from auth_server.domain.keys import base64url
 from auth_server.domain.tokens import Token
 from auth_server.errors import InvalidInput
+from auth_server.protocol import profiles
 from auth_server.protocol.client_signature import AHEAD, BadSignature, header_of, is_number, object_of, verified
 from auth_server.protocol.errors import InvalidDpopProof, InvalidRequest, InvalidToken, OAuthError, UseDpopNonce
 from auth_server.protocol.feature import Feature, Proof
@@ -49,17 +50,25 @@ def prove(request: Request, client: Client | None, server: Server) -> Proof | No
         client: None where a person asks, whose tokens are never bound.
 
     Raises:
-        InvalidDpopProof: it does not count, or is missing where the client must bring one (S-101).
+        InvalidDpopProof: it does not count.
         UseDpopNonce: it is good, but lacks a nonce of ours.
     """
-    if client is None:
-        return None
     value = request.environ.get("HTTP_DPOP")
-    if value is None:
-        if client.require_dpop:
-            raise InvalidDpopProof("This client must prove its key with a DPoP header")
+    if value is None or client is None:
         return None
-    return _read(value, request, server)
+    return _read(value, request, server, algorithms=profiles.of(client).among(ALGORITHMS))
+
+
+def prove_for_token(request: Request, client: Client | None, server: Server) -> Proof | None:
+    """Return what a client proves that asks for a token; the rest is as in `prove`.
+
+    Raises:
+        InvalidDpopProof: also if it proves nothing, and must (S-101).
+    """
+    proof = prove(request, client, server)
+    if proof is None and client is not None and client.require_dpop:
+        raise InvalidDpopProof("This client must prove its key with a DPoP header")
+    return proof
 
 
 def asked_key(parameters: Mapping[str, str]) -> str:
@@ -108,15 +117,18 @@ def replayed(request: Request, server: Server, client_id: str) -> InvalidDpopPro
 
 
 # ---- a proof
-def _read(value: str, request: Request, server: Server, token: str = "") -> Proof:
+def _read(
+    value: str, request: Request, server: Server, token: str = "", algorithms: Sequence[str] = ALGORITHMS
+) -> Proof:
     """Return what a proof proves (RFC 9449 §4.3).
 
     Args:
         token: the access token that it comes with, as sent; empty where none does.
+        algorithms: that it may be signed with.
     """
     if len(value) > MAX_LENGTH or not credentials.JWT(value):  # two headers arrive as one with a comma
         raise InvalidDpopProof("There must be one DPoP header, and it must be a JWT")
-    claims, jkt = _signed(value)
+    claims, jkt = _signed(value, algorithms)
     jti, issued_at = claims.get("jti"), claims.get("iat")
     if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI or not is_number(issued_at):
         raise InvalidDpopProof("jti or iat is missing or malformed")
@@ -133,13 +145,13 @@ def _read(value: str, request: Request, server: Server, token: str = "") -> Proo
     return Proof(jkt, OnceKey(key, expires_at))
 
 
-def _signed(value: str) -> tuple[Mapping[str, Any], str]:
+def _signed(value: str, algorithms: Sequence[str]) -> tuple[Mapping[str, Any], str]:
     """The claims of a proof that its own key has signed, and the thumbprint of that."""
     try:
         header = header_of(value)
         alg = header.get("alg")
-        if header.get("typ") != TYP or alg not in ALGORITHMS:
-            raise InvalidDpopProof(f"typ must be {TYP}, and alg one of {', '.join(ALGORITHMS)}")
+        if header.get("typ") != TYP or not isinstance(alg, str) or alg not in algorithms:
+            raise InvalidDpopProof(f"typ must be {TYP}, and alg one of {', '.join(algorithms)}")
         key, jkt = _key(header.get("jwk"))
         payload = verified(value, alg, (key,))
         if payload is None:

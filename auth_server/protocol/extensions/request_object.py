@@ -16,6 +16,7 @@ from auth_server.domain.client_rules import ASSERTION_ALGORITHMS, MAC_ALGS, has_
 from auth_server.errors import InvalidInput
 from auth_server.logs import log
 from auth_server.outbound import Unreachable
+from auth_server.protocol import profiles
 from auth_server.protocol.client_signature import BadSignature, header_of, signed_claims, times_fit, unsigned_claims
 from auth_server.protocol.errors import InvalidRequest, InvalidRequestObject, InvalidRequestUri, RequestNotSupported
 from auth_server.protocol.feature import Feature
@@ -97,7 +98,9 @@ def _claims(given: str, client: Client, server: Server) -> Mapping[str, Any]:
         if _OWN_KEYS & header.keys() or str(header.get("typ", "JWT")).lower() not in _TYPES:
             raise InvalidRequestObject("The header of the request object is not acceptable")
         if header.get("alg") != UNSIGNED:
-            return signed_claims(given, client, SIGNED if registered is None else (registered,), server)
+            return signed_claims(
+                given, client, profiles.of(client).among(SIGNED) if registered is None else (registered,), server
+            )
         if registered is None:
             raise RequestNotSupported("Unsigned request objects are not offered to this client")
         if registered != UNSIGNED or is_required(client):

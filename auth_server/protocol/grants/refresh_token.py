@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from auth_server.domain import scopes
 from auth_server.domain.refresh_tokens import Presented, Reused
+from auth_server.protocol import profiles
 from auth_server.protocol.authorization_grant import check_key, issued_as, of_refresh_token, still_allowed
 from auth_server.protocol.client_authentication import authenticate
 from auth_server.protocol.errors import InvalidGrant, InvalidRequest, InvalidScope, UnauthorizedClient
@@ -71,7 +72,12 @@ def narrowed(asked: str, allowed: str) -> str:
 
 
 def _redeemed(presented: Presented, client: Client, request: Request, server: Server) -> str:
-    """Use the token up. One that was used before, and not just now, ends everything that came of the same code."""
+    """Use the token up. One that was used before, and not just now, ends everything that came of the same code.
+
+    That of a client whose profile has no rotation goes on counting (S-040).
+    """
+    if not profiles.of(client).rotates and server.refresh_tokens.counts(presented):
+        return request.form["refresh_token"]
     with suppress(Reused):
         return server.refresh_tokens.redeem(presented)
     server.refresh_tokens.end(bytes.fromhex(presented.family.family_id))

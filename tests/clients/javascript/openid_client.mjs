@@ -4,7 +4,7 @@
 import { createInterface } from 'node:readline'
 import * as client from 'openid-client'
 
-let config, checks, key
+let config, checks, key, bound
 const imported = async (jwk) => ({
   key: await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: jwk.crv }, false, ['sign']),
   kid: jwk.kid,
@@ -17,12 +17,13 @@ const authentication = {
 }
 
 const orders = {
-  async discover({ issuer, client_id, method, secret, jwk, metadata }) {
+  async discover({ issuer, client_id, method, secret, jwk, metadata, dpop }) {
     key = jwk && (await imported(jwk))
     const how = authentication[method]({ secret })
     config = await client.discovery(new URL(issuer), client_id, metadata, how, {
       execute: [client.allowInsecureRequests],
     })
+    bound = dpop && { DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) }
     return config.serverMetadata()
   },
   async register({ issuer, metadata }) {
@@ -31,7 +32,7 @@ const orders = {
     })
     return config.clientMetadata()
   },
-  async authorize({ signed, ...parameters }) {
+  async authorize({ signed, pushed, ...parameters }) {
     const verifier = client.randomPKCECodeVerifier()
     checks = { pkceCodeVerifier: verifier, expectedState: client.randomState(), expectedNonce: client.randomNonce() }
     const asked = {
@@ -41,22 +42,21 @@ const orders = {
       nonce: checks.expectedNonce,
       ...parameters,
     }
-    const url = signed
+    const url = pushed
+      ? await client.buildAuthorizationUrlWithPAR(config, asked, bound)
+      : signed
       ? await client.buildAuthorizationUrlWithJAR(config, asked, key)
       : client.buildAuthorizationUrl(config, asked)
     return url.href
   },
   async callback({ url, ...more }) {
-    const tokens = await client.authorizationCodeGrant(config, new URL(url), {
-      ...checks,
-      idTokenExpected: true,
-      ...more,
-    })
+    const expected = { ...checks, idTokenExpected: true, ...more }
+    const tokens = await client.authorizationCodeGrant(config, new URL(url), expected, undefined, bound)
     return { ...tokens, claims: tokens.claims() }
   },
-  userinfo: ({ token, subject }) => client.fetchUserInfo(config, token, subject),
+  userinfo: ({ token, subject }) => client.fetchUserInfo(config, token, subject, bound),
   async refresh({ token }) {
-    const tokens = await client.refreshTokenGrant(config, token)
+    const tokens = await client.refreshTokenGrant(config, token, undefined, bound)
     return { ...tokens, claims: tokens.claims() }
   },
   introspect: ({ token }) => client.tokenIntrospection(config, token),

@@ -83,6 +83,7 @@ FULL_CLIENT = Client(
     require_par=True,
     require_dpop=True,
     first_party=True,
+    profile="fapi2",
     metadata={"logo_uri": "https://client.example/logo", "client_name#de": TEXT, "contacts": ["a@b.example"]},
     token_version=4,
 )
