@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run web-app test lint format bench bench-peers bench-scale docs audit security settings-file translations screenshots common-passwords lock migration clean
+.PHONY: help run web-app test lint format bench bench-peers bench-scale bench-simulation docs audit security settings-file translations screenshots common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-peers: $(VENV)/development.stamp ## other servers beside ours, from their 
 
 bench-scale: $(VENV)/development.stamp ## a million tokens, purge, memory, several workers; writes bench/scale.md
 	@$(BIN)/python -m bench.scale
+
+bench-simulation: $(VENV)/development.stamp ## what up to 1,000 replicas ask of their store, in one process
+	@$(BIN)/python -m bench.simulation
 
 docs: $(VENV)/development.stamp ## the documentation site, into site/; asks nobody for anything
 	@$(BIN)/python -m tools.docs site
