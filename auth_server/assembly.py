@@ -36,7 +36,7 @@ from auth_server.protocol.catalogue import FEATURES
 from auth_server.protocol.feature import Feature
 from auth_server.protocol.profiles import PROFILES
 from auth_server.protocol.server import Server
-from auth_server.settings import Settings
+from auth_server.settings import MAX_TOKEN_TTL, Settings
 from auth_server.store import database_files, schema
 from auth_server.store import engine as engines
 from auth_server.store.cached_records import CachedRecords
@@ -63,8 +63,8 @@ class Stores:
     """Engines of what holds data.
 
     Args:
-        state: the embedded one; None where Redis or the server database of the records has the state. A server
-            database has tables for it in either case.
+        state: the embedded one; None where the server database of the records has the state. With Redis, it is what
+            Redis must not lose.
     """
 
     home: Path
@@ -131,7 +131,7 @@ class Stores:
 def stores(settings: Settings) -> Stores:
     """Return the stores that the settings name; nothing is made or opened yet."""
     records = engines.create(settings.database)
-    embedded = settings.redis_url is None and records.dialect.name == "sqlite"
+    embedded = records.dialect.name == "sqlite"
     return Stores(
         settings.home, records, engines.create(f"sqlite:///{settings.home / STATE_FILE}") if embedded else None
     )
@@ -155,7 +155,7 @@ def assemble(
         AuthServerError: the key-encryption key is missing, open to others or the wrong one.
     """
     at.check_current()
-    records, state = _opened(settings, at)
+    records, state = _opened(settings, at, clock)
     sealing = _sealing(settings, records, random)
     policy = Policy(settings.signing_algs, settings.key_rotation_interval, settings.key_overlap, settings.jwks_max_age)
     audit, metrics = Audit(records, clock), Metrics()
@@ -284,15 +284,19 @@ def database(engine: Engine) -> Database | None:
     return Database(connections, Generation(connections))
 
 
-def _opened(settings: Settings, at: Stores) -> tuple[Records, State]:
-    """Return the records, and the state: in Redis, else beside the records in a server database, else in a file."""
+def _opened(settings: Settings, at: Stores, clock: Clock) -> tuple[Records, State]:
+    """Return the records, and the state: beside them in a server database, else in a file; with Redis, in both."""
     direct = database(at.records)
     records = CachedRecords(SqlRecords(at.records, direct.generation if direct else None))
-    if settings.redis_url is not None:
-        from auth_server.store.redis_state import RedisState  # loaded only where it is used
+    lasting: State = direct.state() if direct else SqliteState(settings.home / STATE_FILE)
+    if settings.redis_url is None:
+        return records, lasting
+    from auth_server.store.redis_with_journal import RedisWithJournal  # loaded only where it is used
+    from auth_server.store.revocation_journal import RevocationJournal
 
-        return records, RedisState(settings.redis_url.get_secret_value())
-    return records, direct.state() if direct else SqliteState(settings.home / STATE_FILE)
+    longest = max(MAX_TOKEN_TTL, settings.access_token_ttl, settings.session_ttl)
+    url, journal = settings.redis_url.get_secret_value(), RevocationJournal(at.records)
+    return records, RedisWithJournal(url, lasting, journal, clock, longest)
 
 
 def application(server: Server, at: Stores, *, lane: bool = True) -> "Lane":

@@ -153,6 +153,7 @@ def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> N
                 present.state.revoke(Index.ALL, "")
             backups.copy_in(backups.file_of(copy.records), stores.records)
     with opened() as server:
+        server.state.revoke(Index.ALL, "")  # once more: with Redis, the journal of that was replaced too
         record(server, "db.restore", file=str(file))
     click.echo("The passwords and secrets of the backup count again; look through those changed since.", err=True)
     output.done({"restored": str(file)}, f"Restored from {file}; all sessions have ended.")

@@ -6,6 +6,8 @@ Layout, under the prefix; an *id* is the key's 32 bytes and the kind's one:
 - `all`, `client:<c>`, `subject:<s>`, `family:<f>` sorted sets of ids by kind and order of arrival
 - `keys` sorted set of ids by their bytes alone; `expiry` sorted set of ids by expires_at
 - `spent`, `throttles` sorted sets of once-only values by expires_at and of buckets by the time they are full again
+- `arrivals` number of the entry that came last; where it is not known, it begins with Redis' clock, so that what comes
+  after the data was lost has greater numbers than all that was there before
 """
 
 from hashlib import sha1
@@ -57,6 +59,19 @@ local function forget(id)
   return redis.call('DEL', prefix .. 'entry:' .. id)
 end
 
+local function clock()  -- in sixteenths of a millisecond: no more entries come in that time for long, until 2109
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 16000 + math.floor(tonumber(time[2]) * 16 / 1000)
+end
+
+local function arrive()
+  local arrival = redis.call('INCR', prefix .. 'arrivals')
+  if arrival > 1 then return arrival end
+  arrival = clock()
+  redis.call('SET', prefix .. 'arrivals', string.format('%.0f', arrival))
+  return arrival
+end
+
 local function read(id)
   return redis.call('HMGET', prefix .. 'entry:' .. id, 'e', 'd', 'c', 's', 'f', 't')
 end
@@ -77,7 +92,7 @@ PUT = Script("""
 local keep, newest, now, id = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local kind = id:byte(-1) * KINDS
 if redis.call('EXISTS', prefix .. 'entry:' .. id) == 1 then forget(id) end
-remember(id, kind + redis.call('INCR', prefix .. 'arrivals'), 5)
+remember(id, kind + arrive(), 5)
 local value = keep ~= '' and redis.call('HGET', prefix .. 'entry:' .. id, keep)
 if not value then return end
 local set, last = index[keep] .. value, kind + KINDS - 1
@@ -168,9 +183,11 @@ return found
     flags="no-writes",
 )
 
+# Tells how many went, the number of the last arrival, before which these entries came, and when the last would expire.
 REVOKE = Script(
     """
 local batch, kind, set, low, high = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local NEVER = 2^52
 local ids
 if low then
   ids = redis.call('ZRANGEBYLEX', keys, low, high)
@@ -179,11 +196,54 @@ elseif kind then
 else
   ids = redis.call('ZRANGE', set, 0, batch - 1)
 end
-local gone = 0
+local gone, last = 0, 0
 for _, id in ipairs(ids) do
-  if not kind or id:byte(-1) == kind then gone = gone + forget(id) end
+  if not kind or id:byte(-1) == kind then
+    last = math.max(last, tonumber(redis.call('ZSCORE', expiry, id) or NEVER))
+    gone = gone + forget(id)
+  end
+end
+return {gone, tonumber(redis.call('GET', prefix .. 'arrivals') or 0), last}
+""",
+    flags="allow-oom",
+)
+
+# The same once more, for entries that an older snapshot has brought back: only those that came before that moment.
+REVOKE_KEYS_AGAIN = Script(
+    """
+local gone = 0
+for i = 1, #ARGV, 3 do
+  local key, kind, newest = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  for _, id in ipairs(redis.call('ZRANGEBYLEX', keys, '[' .. key, '[' .. key .. '\\255')) do
+    local came = tonumber(redis.call('ZSCORE', all, id)) % KINDS
+    if (not kind or id:byte(-1) == kind) and came <= newest then gone = gone + forget(id) end
+  end
 end
 return gone
+""",
+    flags="allow-oom",
+)
+
+REVOKE_SET_AGAIN = Script(
+    """
+local batch, set, kind, newest, gone = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), 0
+for one = kind or 0, kind or 127 do
+  local first = one * KINDS
+  local ids = redis.call('ZRANGEBYSCORE', set, first, first + newest, 'LIMIT', 0, batch - gone)
+  for _, id in ipairs(ids) do gone = gone + forget(id) end
+  if gone >= batch then return gone end
+end
+return gone
+""",
+    flags="allow-oom",
+)
+
+# What comes from now on has greater numbers than what was revoked.
+RAISE_ARRIVALS = Script(
+    """
+local arrivals = prefix .. 'arrivals'
+local now = math.max(clock(), tonumber(ARGV[1]), tonumber(redis.call('GET', arrivals) or 0))
+redis.call('SET', arrivals, string.format('%.0f', now))
 """,
     flags="allow-oom",
 )
@@ -197,9 +257,9 @@ if cost < 0 then
   if known then redis.call('ZADD', throttles, math.max(full_at + cost * refill, now), bucket) end
   return {1, 0}
 end
-local wait = full_at + math.max(cost, 1) * refill - burst * refill - now
+local wait = full_at + cost * refill - burst * refill - now
 if wait > 0 then return {0, wait} end
-if cost > 0 then redis.call('ZADD', throttles, full_at + cost * refill, bucket) end
+redis.call('ZADD', throttles, full_at + cost * refill, bucket)
 return {1, 0}
 """)
 

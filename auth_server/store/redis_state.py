@@ -7,7 +7,8 @@ the sorted sets, and a `volatile-…` eviction policy would then drop a spent jt
 expired. For the same reason the policy must not be `allkeys-…`.
 
 Redis decides how long an acknowledged write lasts: it survives the death of our processes always, that of Redis
-with `appendonly yes`, power loss at once only with `appendfsync always`.
+with `appendonly yes`, power loss at once only with `appendfsync always`. What must last whatever Redis is told to do
+is the business of redis_with_journal.py.
 
 In a cluster all keys are in one slot, because a script touches entries and their indexes together: the prefix holds
 a hash tag. More nodes do not make it faster, then; they take over. While that slot is moved from node to node, entries
@@ -17,7 +18,8 @@ can be read, and all that takes a script has to wait: where a script runs, all i
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -45,25 +47,44 @@ def _reason(error: RedisError) -> str:
     return f"Redis does not answer ({told})"
 
 
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What `revoke` did, so that it can be done again where Redis has come back with older data.
+
+    Args:
+        arrival: number of the last entry that had come at that moment: none that came later is meant.
+        expires_at: when nothing that it concerned can live any more.
+    """
+
+    index: Index
+    value: str
+    kind: Kind | None
+    arrival: int
+    expires_at: int
+
+
 class RedisState:
     """State of many machines.
 
     Args:
         url: a REDIS_URL, in one of the forms of redis_url.py.
         prefix: what every key begins with; in a cluster it holds a hash tag. The default has one there.
+        admit: is told who the Redis behind each new connection is, before that is used: its `run_id`, another one after
+            each start, and its `master_replid`, another one when it has got the data of a master, or becomes one. In
+            it this state may be used already.
 
     Raises:
         AuthServerError: the URL has no form, or options that are none.
     """
 
-    def __init__(self, url: str, prefix: str = "") -> None:
+    def __init__(self, url: str, prefix: str = "", admit: Callable[[str], None] | None = None) -> None:
         try:
             where = redis_url.read(url)
         except ValueError as error:
             raise AuthServerError(f"REDIS_URL: {error}") from None
         self._prefix = (prefix or ("{as}:" if where.kind == "cluster" else "as:")).encode()
         self._entry = self._prefix + b"entry:"
-        self._topology = topology(where, self._prefix)
+        self._topology, self._admit = topology(where, self._prefix), admit
         self._local = threading.local()
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # redis-py leaves their methods untyped
@@ -82,10 +103,42 @@ class RedisState:
             except BrokenConnection:  # Redis closed it meanwhile
                 pass
             connection.disconnect()
+        if getattr(local, "is_admitting", False):
+            raise BrokenConnection("Redis went away again")
         connection = local.connection = self._topology.open()
         with self._opening:
             self._connections.add(connection)
+        if self._admit is not None:
+            self._let_in(connection, self._admit)
         return connection
+
+    def _let_in(self, connection: Any, admit: Callable[[str], None]) -> None:
+        local = self._local
+        local.is_admitting = True
+        try:
+            told: dict[bytes, bytes] = dict(
+                line.split(b":", 1)
+                for line in ask(connection, b"INFO", b"server", b"replication").splitlines()
+                if b":" in line
+            )
+            if told.get(b"role") != b"master" or b"run_id" not in told:
+                raise BrokenConnection("it is a replica, or does not say who it is")
+            local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode()
+            admit(local.identity)
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            local.is_admitting = False
+
+    @property
+    def identity(self) -> str:
+        """Who the Redis is that this thread talked to last: another one with each start and each change of master."""
+        return str(self._local.identity)
+
+    def leave(self) -> None:
+        """Close this thread's connection: the next command asks anew where to go."""
+        self._local.connection.disconnect()
 
     def _exchange(self, *command: bytes | str | int) -> Any:
         """Send one command and return its whole answer, or throw the connection away."""
@@ -178,17 +231,41 @@ class RedisState:
                 yield _entry(row[5], row)
 
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
+        return self.revoke_and_tell(index, value, kind)[0]
+
+    def revoke_and_tell(self, index: Index, value: str, kind: Kind | None = None) -> tuple[int, Revocation]:
+        """Do what `revoke` does; return how many entries died, and what has to be done again after a loss of data."""
+        if index is Index.KEY and len(value) != 64:  # a part of a key must not kill all that begin with it
+            return 0, Revocation(index, value, kind, 0, 0)
         where: tuple[bytes, ...] = (self._set(index, value),)
         if index is Index.KEY:
-            if len(value) != 64:  # a part of a key must not kill all that begin with it
-                return 0
             where += _range(bytes.fromhex(value), bytes.fromhex(value))
-        gone = 0
+        gone = last = 0
         while True:
-            batch: int = self._run(redis_scripts.REVOKE, BATCH, "" if kind is None else int(kind), *where)
-            gone += batch
-            if batch < BATCH:
-                return gone
+            told = self._run(redis_scripts.REVOKE, BATCH, "" if kind is None else int(kind), *where)
+            gone, last = gone + told[0], max(last, told[2])
+            if told[0] < BATCH:
+                return gone, Revocation(index, value, kind, told[1], last)
+
+    def revoke_again(self, revocations: Iterable[Revocation]) -> None:
+        """Delete what has come back of entries that were revoked; what comes from now on is newer than all those."""
+        keys: list[bytes | str | int] = []
+        newest = 0
+        for one in revocations:
+            newest = max(newest, one.arrival)
+            kind = "" if one.kind is None else int(one.kind)
+            if one.index is Index.KEY:
+                keys += (bytes.fromhex(one.value), kind, one.arrival)
+                if len(keys) >= BATCH:
+                    self._run(redis_scripts.REVOKE_KEYS_AGAIN, *keys)
+                    keys = []
+            else:
+                where = self._set(one.index, one.value)
+                while self._run(redis_scripts.REVOKE_SET_AGAIN, BATCH, where, kind, one.arrival) >= BATCH:
+                    pass
+        if keys:
+            self._run(redis_scripts.REVOKE_KEYS_AGAIN, *keys)
+        self._run(redis_scripts.RAISE_ARRIVALS, newest)
 
     def _set(self, index: Index, value: str) -> bytes:
         if index in (Index.ALL, Index.KEY):
@@ -196,6 +273,10 @@ class RedisState:
         return self._prefix + _SET[index] + (bytes.fromhex(value) if index is Index.FAMILY else value.encode())
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
+        if cost == 0:  # only a question, by a command: a Redis that is full refuses scripts that might write
+            full_at = self._ask(b"ZSCORE", self._prefix + b"throttles", bucket)
+            wait = max(int(full_at or 0), now) + rate.refill - rate.burst * rate.refill - now
+            return Allowance(wait <= 0, max(wait, 0))
         allowed, wait = self._run(redis_scripts.DRAW, bucket, cost, rate.burst, rate.refill, now)
         return Allowance(bool(allowed), wait)
 

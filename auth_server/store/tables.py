@@ -209,6 +209,26 @@ generation = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+# What was revoked in Redis, as long as it could live there: done again where Redis comes back with older data.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("by", Integer, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("kind", Integer),
+    Column("arrival", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+# One row: the Redis in which all that has been done.
+reconciled_redis = Table(
+    "reconciled_redis",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=False),
+    Column("identity", String(128), nullable=False),
+)
+
 # The embedded short-lived state: a file of its own, with a history of migrations of its own (sql_state.py).
 state_metadata = MetaData(naming_convention=metadata.naming_convention)
 

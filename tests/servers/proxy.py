@@ -33,6 +33,10 @@ class Proxy:
         """Pass on what was kept, and everything to come."""
         self._flowing.set()
 
+    def lead_to(self, target: int | Path) -> None:
+        """From now on lead new connections to another server; those that are there stay as they are."""
+        self._target = target
+
     def close(self) -> None:
         """End all connections."""
         self.release()

@@ -19,6 +19,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "how-to/bind-tokens",
         "how-to/rotate-keys",
         "how-to/back-up",
+        "how-to/redis",
         "how-to/proxy",
         "how-to/deploy",
         "how-to/from-photoprism",

@@ -1,0 +1,131 @@
+"""Short-lived state in Redis, of which nothing is lost or comes back that must not, whatever Redis' settings.
+
+Redis may start again from an older snapshot, or a replica that lags may take over. Then what it holds is older than
+what we have acknowledged. So:
+
+- What takes rights away or must not be older is not in Redis at all, but in a state that lasts: LASTING kinds, and
+  what is spent.
+- Redis says who is first to redeem something, and that one must then be the first to claim it in the lasting state.
+- What was revoked in Redis is written down in a journal before that is acknowledged. A Redis is used only after all
+  of the journal has been done in it: each new connection looks at who it is, which is another one after a restart and
+  after a failover, and no connection outlives a restart.
+
+What is left to Redis may be lost, or be as it was a moment ago: see docs/decisions/0029-what-redis-may-lose.md.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from auth_server.clock import Clock
+from auth_server.errors import Unavailable
+from auth_server.store.redis_state import RedisState
+from auth_server.store.revocation_journal import RevocationJournal
+from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, State, Taken
+
+LASTING = frozenset((Kind.ENDED, Kind.BROWSER, Kind.TOLD))
+PATIENCE = 5.0  # seconds that a thread waits for another to go through the journal
+NEVER = 2**52  # expires_at of what does not
+
+
+class RedisWithJournal:
+    """State of many machines.
+
+    Args:
+        url, prefix: as RedisState has them.
+        lasting: where nothing is lost.
+        journal: of what was revoked in Redis.
+        longest: seconds that an entry in Redis lives at most.
+    """
+
+    def __init__(
+        self, url: str, lasting: State, journal: RevocationJournal, clock: Clock, longest: int, prefix: str = ""
+    ) -> None:
+        self._redis = RedisState(url, prefix, self._admit)
+        self._lasting, self._journal, self._clock, self._longest = lasting, journal, clock, longest
+        self._turn = threading.Lock()
+
+    def _admit(self, identity: str) -> None:
+        """Let nobody use a Redis in which what was revoked may be alive.
+
+        Raises:
+            Unavailable: somebody else is at it, and not done in time; or the database does not answer.
+        """
+        if self._journal.reconciled() == identity:
+            return
+        if not self._turn.acquire(timeout=PATIENCE):
+            raise Unavailable("Redis has started anew, and what was revoked is not yet revoked there")
+        try:
+            if self._journal.reconciled() != identity:
+                with self._journal.reconciling(identity, self._clock()) as revocations:
+                    self._redis.revoke_again(revocations)
+        finally:
+            self._turn.release()
+
+    def _of(self, kind: Kind) -> State:
+        return self._lasting if kind in LASTING else self._redis
+
+    def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
+        self._of(kind).put(kind, entry, now, keep=keep)
+
+    def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
+        return self._of(kind).get(kind, key, now)
+
+    def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
+        taken = self._of(kind).take(kind, key, client_id, now)
+        if kind in LASTING or taken is None or not taken.first:
+            return taken
+        ends_at = NEVER if taken.entry.expires_at is None else taken.entry.expires_at
+        claim = OnceKey(sha256(b"taken %d " % kind + key).digest(), ends_at)
+        return replace(taken, first=self._lasting.spend([claim], now) is None)
+
+    def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
+        return self._of(kind).swap(kind, old, new, now)
+
+    def spend(self, keys: Sequence[OnceKey], now: int) -> OnceKey | None:
+        return self._lasting.spend(keys, now)
+
+    def find(self, kind: Kind, index: Index, value: str, page: Page, now: int) -> Sequence[Entry]:
+        return self._of(kind).find(kind, index, value, page, now)
+
+    def each(
+        self, kind: Kind, now: int, index: Index = Index.ALL, value: str = "", *, batch: int = BATCH
+    ) -> Iterator[Entry]:
+        return self._of(kind).each(kind, now, index, value, batch=batch)
+
+    def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
+        if kind in LASTING:
+            return self._lasting.revoke(index, value, kind)
+        gone = 0
+        while True:
+            number, revocation = self._redis.revoke_and_tell(index, value, kind)
+            gone += number
+            if index is Index.KEY and not gone:  # it was not there, so no older snapshot has it either
+                break
+            if not number or revocation.expires_at == 0:
+                ends_at = self._clock() + self._longest
+                revocation = replace(revocation, expires_at=ends_at)
+            if self._journal.add(revocation, self._redis.identity):
+                break
+            self._redis.leave()  # another Redis is in its place by now
+        return gone if kind is not None else gone + self._lasting.revoke(index, value)
+
+    def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
+        return self._redis.draw(bucket, cost, rate, now)
+
+    def purge(self, now: int, limit: int) -> int:
+        gone = self._lasting.purge(now, limit)
+        gone += self._journal.purge(now, limit - gone)
+        return gone + (self._redis.purge(now, limit - gone) if gone < limit else 0)
+
+    def sync(self) -> None:
+        self._lasting.sync()
+
+    def check(self) -> None:
+        self._redis.check()
+        self._lasting.check()
+
+    def close(self) -> None:
+        self._redis.close()
+        self._lasting.close()
