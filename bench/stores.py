@@ -72,14 +72,17 @@ def started(names: Sequence[str], folder: Path, core: int | None = None) -> Iter
     Args:
         core: the only core that PostgreSQL and Redis may use; None for all.
     """
-    database, redis = PostgreSQL(new_folder(), POSTGRESQL), Redis(Path(tempfile.mkdtemp(prefix="redis-", dir=folder)))
+    database = PostgreSQL(new_folder(), POSTGRESQL) if any("postgresql" in name for name in names) else None
+    redis = (
+        Redis(Path(tempfile.mkdtemp(prefix="redis-", dir=folder))) if any("redis" in name for name in names) else None
+    )
     with ExitStack() as stack:
-        stack.callback(database.stop)
-        stack.callback(redis.stop)
         with _pinned(core):
-            if any("postgresql" in name for name in names):
+            if database:
+                stack.callback(database.stop)
                 database.start()
-            if any("redis" in name for name in names):
+            if redis:
+                stack.callback(redis.stop)
                 redis.start(*REDIS)
         yield [
             Store(name, folder, database if "postgresql" in name else None, redis if "redis" in name else None)

@@ -104,12 +104,12 @@ def fill(place: Place, size: Size) -> Filled:
     def issued() -> Iterator[Token]:
         for turn in range(max(size.tokens, LIMIT)):
             for client in unlimited if turn < size.tokens else ():
-                value, token = _of_client(client, now)
+                value, token = of_client(client, now)
                 if turn == 0:
                     tokens.append(value)
                 yield token
             for client in limited if turn < LIMIT else ():
-                yield _of_client(client, now)[1]
+                yield of_client(client, now)[1]
         for turn in range(size.sessions):
             for uid in uids:
                 value, token = _of_person(uid, now, admin.password_version)
@@ -138,7 +138,7 @@ def _uid(prefix: str, now: int) -> str:
     return credentials.new_uid(system_random, prefix, now)
 
 
-def _of_client(client: Client, now: int) -> tuple[str, Token]:
+def of_client(client: Client, now: int, life: int = DAY) -> tuple[str, Token]:
     """Return a token as client credentials give it."""
     value = credentials.new_access_token(system_random)
     return value, Token(
@@ -147,7 +147,7 @@ def _of_client(client: Client, now: int) -> tuple[str, Token]:
         method="oauth2",
         grant_type="client_credentials",
         created_at=now,
-        expires_at=now + DAY,
+        expires_at=now + life,
         scope=site.SCOPE,
         client_id=client.client_id,
         client_name="bench",

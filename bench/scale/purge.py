@@ -3,25 +3,25 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
 from auth_server.background import PURGE_EVERY, SYNC, Background
-from auth_server.clock import system_random
-from auth_server.domain import credentials
+from auth_server.domain.tokens import pack
 from auth_server.protocol.server import Server
 from auth_server.store.engine import reading
 from auth_server.store.state import Entry, Kind
 from bench import site
-from bench.scale.fill import entries
+from bench.scale.fill import entries, of_client
+from bench.site import Client
 from bench.stores import Place
 
 RATE = 1000  # tokens a second
 LIFE = 10  # seconds
 ISSUERS = 4  # threads
-MOST = RATE * (PURGE_EVERY + 15)  # dead rows at any time: of one period, and what comes while they are deleted
-LEFT = RATE * 5  # dead rows right after a purge
+LEFT = RATE * 15  # dead rows right after a purge: what has expired while it ran
+MOST = RATE * PURGE_EVERY + LEFT  # dead rows at any time
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,13 @@ def _look_after(server: Server, ends: float) -> None:
 
 def _issue(server: Server, put: list[float], ends: float) -> None:
     """Put this thread's share of the tokens, evenly; what came late is caught up with."""
-    pattern = Entry(b"", None, b'{"provider":"client","scope":"metrics"}', client_id="bench")
+    client = Client("bench", "")
     due = time.perf_counter()
     while due < ends:
         time.sleep(max(0.0, due - time.perf_counter()))
         now = server.clock()
-        entry = replace(
-            pattern, key=credentials.digest(credentials.new_access_token(system_random)), expires_at=now + LIFE
-        )
+        token = of_client(client, now, LIFE)[1]
+        entry = Entry(token.key, token.expires_at, pack(token), token.client_id)
         begun = time.perf_counter()
         server.state.put(Kind.ACCESS_TOKEN, entry, now)
         put.append((time.perf_counter() - begun) * 1000)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import load, servers, site
 from bench.load import Outcome
+from bench.stores import TITLES as TITLES_OF_STORES
 from bench.stores import Store
 
 NUMBERS = (1, 2, 4)
@@ -46,7 +47,9 @@ class Run:
             return "the worker's core"
         if self.workers == 1 and workers >= BUSY * 0.8:
             return "the worker's interpreter lock, and short waits for the store"
-        return "waiting for the store: its writers take turns" if self.case == "opaque" else "waiting for the store"
+        if self.store == TITLES_OF_STORES["sqlite"] and self.case == "opaque":
+            return "SQLite: its writers take turns"
+        return "waiting for the store, and for each other"
 
     def row(self, one: float) -> tuple[str, ...]:
         """Return the row of a table.
