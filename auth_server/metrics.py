@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 MANY = 4096  # requests that wait at most
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+RESERVED = 2**20  # bytes for each kind of figure of a process
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -20,6 +21,8 @@ class Metrics:
     def __init__(self) -> None:
         # The library decides for files or memory when it is imported, so not before `serve` has set the folder.
         from prometheus_client import Counter, Histogram
+
+        _reserve()
 
         self._requests = Counter(
             "auth_server_requests", "Requests answered", ["endpoint", "method", "status"], registry=None
@@ -95,9 +98,25 @@ class Metrics:
         if DIRECTORY in os.environ:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         else:
-            for metric in (self._requests, self._seconds, self._tokens, self._introspections, self._logins):
+            counters = (self._requests, self._tokens, self._introspections, self._authorizations, self._logins)
+            for metric in (*counters, self._seconds):
                 registry.register(metric)
         return generate_latest(registry)
+
+
+def _reserve() -> None:
+    """Give the files of this process their room on the disk.
+
+    The library maps files that have none yet, and who writes to mapped memory on a full disk is killed (S-134).
+    """
+    folder = os.environ.get(DIRECTORY)
+    for kind in ("counter", "histogram") if folder else ():
+        with open(f"{folder}/{kind}_{os.getpid()}.db", "ab") as file:
+            if file.tell() == 0:
+                file.write(bytes(RESERVED))
+
+
+os.register_at_fork(after_in_child=_reserve)
 
 
 def _drained(waiting: deque[T]) -> Iterator[T]:

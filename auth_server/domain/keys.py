@@ -190,9 +190,17 @@ class Keyring:
         return ends is None or ends > self._clock()
 
     def jwks(self) -> bytes:
-        """Return the public keys that verifiers may meet as a JWK set in JSON (RFC 7517 §5)."""
-        keys, now = self._records.keys.all(), self._clock()
+        """Return the public keys that verifiers may meet as a JWK set in JSON (RFC 7517 §5).
+
+        While the store is away they are those of last time: whoever verifies may keep them for a while as well.
+        """
         known, until, body = self._jwks
+        try:
+            keys, now = self._records.keys.all(), self._clock()
+        except Unavailable:
+            if not body:
+                raise
+            return body
         if known is not keys or until <= now:
             published = [key for key in keys if self.verifies(key.kid)]
             body = orjson.dumps({"keys": [key.public_jwk for key in published]})
@@ -306,6 +314,7 @@ class Keyring:
         for key in self._records.keys.all():
             if key.status in ("active", "next"):
                 self._private(key)
+        self.jwks()
 
     # ---- the machinery
     def _private(self, stored: StoredKey) -> SigningKey:

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +30,20 @@ class AuthServer:
     Args:
         kind: the web server, one of KINDS.
         real_time: whether it has the real clock; else one that stands still until a test moves it.
+        within: a command that starts the server's, for a machine with something wrong.
         settings: by name, in place of those here.
     """
 
-    def __init__(self, folder: Path, kind: str = "gunicorn", *, real_time: bool = False, **settings: Any) -> None:
-        self.kind, self.folder = kind, folder
+    def __init__(
+        self,
+        folder: Path,
+        kind: str = "gunicorn",
+        *,
+        real_time: bool = False,
+        within: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
+        self.kind, self.folder, self._within = kind, folder, within
         folder.mkdir(parents=True, exist_ok=True)
         self._clock_file = None if real_time else folder / "clock"
         now = int(time.time())
@@ -85,7 +94,7 @@ class AuthServer:
             json.dumps({"settings": plain, "clock": clock, "lane": not self.kind.endswith("without-lane")})
         )
         environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        command = [sys.executable, "-m", "tests.servers.serve", order]
+        command = [*self._within, sys.executable, "-m", "tests.servers.serve", order]
         self.process = Serving(command, {**environment, "HOME": str(self.folder)}, self.log_file, "Ready: ")
         if not self.process.is_ready:
             raise RuntimeError(self.log())
