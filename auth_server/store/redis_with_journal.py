@@ -10,7 +10,7 @@ what we have acknowledged. So:
   of the journal has been done in it: each new connection looks at who it is, which is another one after a restart and
   after a failover, and no connection outlives a restart.
 
-What is left to Redis may be lost, or be as it was a moment ago: see docs/decisions/0029-what-redis-may-lose.md.
+What is left to Redis may be lost, or be as it was a moment ago: see docs/decisions/0031-what-redis-may-lose.md.
 """
 
 import threading

@@ -11,16 +11,20 @@ from sqlalchemy import func, select, text
 
 from auth_server.errors import Unavailable
 from auth_server.store import engine, tables
+from auth_server.store.redis_state import Revocation
 from auth_server.store.redis_with_journal import LASTING, RedisWithJournal
 from auth_server.store.revocation_journal import RevocationJournal
+from auth_server.store.schema import RECORDS
 from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Entry, Index, Kind, OnceKey, State
 from tests import proves
 from tests.servers import proxy
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis, running, until
 from tests.store.conformance.contention import TestStateContention  # noqa: F401
 from tests.store.conformance.state import *  # noqa: F403
 from tests.store.conformance.state import EVERYTHING, NOW, TOKEN, an_entry, put_many, value_of
+from tests.store.opening import migrated
 
 LONGEST = 1000  # seconds
 
@@ -263,6 +267,28 @@ class TestOtherServer:
         old.ask("CLIENT", "KILL", "TYPE", "normal")
         assert state.get(TOKEN, entry.key, NOW) is None
         state.close()
+
+
+def test_on_postgresql_who_writes_down_waits_for_who_goes_through(
+    postgresql_server: PostgreSQL, tmp_path: Path
+) -> None:
+    """And then sees that another Redis is in force; what was written down before is gone through."""
+    url = migrated(postgresql_server.create(f"journal_{tmp_path.name}"), RECORDS)
+    journal, other = (RevocationJournal(engine.create(url)) for _ in range(2))
+    one, late = (Revocation(Index.CLIENT, name, None, 7, NOW + 60) for name in ("one", "late"))
+    with journal.reconciling("old", NOW) as revocations:
+        assert list(revocations) == []
+    assert journal.add(one, "old")
+    assert not journal.add(one, "another")
+    with ThreadPoolExecutor(1) as threads:
+        with journal.reconciling("new", NOW) as revocations:
+            waiting = threads.submit(other.add, late, "old")
+            assert list(revocations) == [one]
+            assert not waiting.done()
+        assert waiting.result() is False
+    assert journal.reconciled() == "new"
+    with journal.reconciling("newest", NOW + 60) as revocations:
+        assert list(revocations) == []
 
 
 class TestJournal:
