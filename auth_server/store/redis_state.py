@@ -85,7 +85,7 @@ class RedisState:
         self._prefix = (prefix or ("{as}:" if where.kind == "cluster" else "as:")).encode()
         self._entry = self._prefix + b"entry:"
         self._topology, self._admit = topology(where, self._prefix), admit
-        self._local = threading.local()
+        self._local, self._epoch = threading.local(), 0
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # redis-py leaves their methods untyped
 
@@ -98,13 +98,14 @@ class RedisState:
         connection = local.connection
         if connection is not None and connection.is_connected:
             try:
-                if not connection.can_read():
+                if local.epoch == self._epoch and not connection.can_read():
                     return connection
             except BrokenConnection:  # Redis closed it meanwhile
                 pass
             connection.disconnect()
         if getattr(local, "is_admitting", False):
             raise BrokenConnection("Redis went away again")
+        local.epoch = self._epoch
         connection = local.connection = self._topology.open()
         with self._opening:
             self._connections.add(connection)
@@ -135,6 +136,10 @@ class RedisState:
     def identity(self) -> str:
         """Who the Redis is that this thread talked to last: another one with each start and each change of master."""
         return str(self._local.identity)
+
+    def reopen(self) -> None:
+        """Let each thread open a new connection for its next command, and so ask anew where to go."""
+        self._epoch += 1
 
     def leave(self) -> None:
         """Close this thread's connection: the next command asks anew where to go."""

@@ -45,6 +45,7 @@ class RedisWithJournal:
         self._redis = RedisState(url, prefix, self._admit)
         self._lasting, self._journal, self._clock, self._longest = lasting, journal, clock, longest
         self._turn = threading.Lock()
+        self._looked_at, self._in_force = 0, ""
 
     def _admit(self, identity: str) -> None:
         """Let nobody use a Redis in which what was revoked may be alive.
@@ -120,7 +121,17 @@ class RedisWithJournal:
         return gone + (self._redis.purge(now, limit - gone) if gone < limit else 0)
 
     def sync(self) -> None:
+        """Sync what lasts, and look once a second whether another Redis has been taken into use.
+
+        Who still talks to the one before, because only others saw it go, knows nothing of what is revoked at the other.
+        """
         self._lasting.sync()
+        now = self._clock()
+        if now != self._looked_at:
+            self._looked_at = now
+            before, self._in_force = self._in_force, self._journal.reconciled()
+            if before not in ("", self._in_force):
+                self._redis.reopen()
 
     def check(self) -> None:
         self._redis.check()

@@ -4,11 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
 
+from auth_server.clock import Clock
 from auth_server.errors import Unavailable
 from auth_server.store import engine, tables
 from auth_server.store.redis_state import Revocation
@@ -29,11 +31,11 @@ from tests.store.opening import migrated
 LONGEST = 1000  # seconds
 
 
-def opened(url: str, folder: Path, prefix: str = "", now: int = NOW) -> RedisWithJournal:
+def opened(url: str, folder: Path, prefix: str = "", clock: Clock = lambda: NOW) -> RedisWithJournal:
     """Open a state in Redis with a journal in a folder's files."""
     records = engine.create(f"sqlite:///{folder}/records.db")
     lasting = SqliteState(folder / "state.db")
-    return RedisWithJournal(url, lasting, RevocationJournal(records), lambda: now, LONGEST, prefix)
+    return RedisWithJournal(url, lasting, RevocationJournal(records), clock, LONGEST, prefix)
 
 
 @pytest.fixture
@@ -218,6 +220,24 @@ class TestOtherServer:
         assert other.get(TOKEN, entry.key, NOW) == entry
         assert late.revoke(Index.KEY, entry.key.hex()) >= 1
         assert other.get(TOKEN, entry.key, NOW) is None
+        late.close()
+        other.close()
+
+    def test_who_saw_nothing_of_a_failover_follows_within_a_second(
+        self, pair: tuple[Redis, Redis, proxy.Proxy], sqlite_files: Path
+    ) -> None:
+        """Its connection to the old master lives on; it looks in the database whether another one is in force."""
+        old, new, between = pair
+        seconds = count(NOW)
+        url = f"redis://127.0.0.1:{between.port}/0"
+        late, other = opened(url, sqlite_files, clock=lambda: next(seconds)), opened(url, sqlite_files)
+        (entry,) = put_many(late, 1)
+        late.sync()
+        self.cut_off(old, new)
+        between.lead_to(new.port)
+        assert other.revoke(Index.KEY, entry.key.hex()) >= 1
+        late.sync()
+        assert late.get(TOKEN, entry.key, NOW) is None
         late.close()
         other.close()
 
