@@ -40,7 +40,7 @@ from auth_server.settings import MAX_TOKEN_TTL, Settings
 from auth_server.store import database_files, schema
 from auth_server.store import engine as engines
 from auth_server.store.cached_records import CachedRecords
-from auth_server.store.database_state import DatabaseState
+from auth_server.store.database_state import DatabaseState, Dialect
 from auth_server.store.generation import Generation
 from auth_server.store.raw_connections import Connections
 from auth_server.store.records import Records
@@ -266,22 +266,28 @@ class Database:
 
     connections: Connections
     generation: Generation
+    dialect: Dialect
 
     def state(self) -> DatabaseState:
         """Return the short-lived state in it."""
-        from auth_server.store.postgresql_state import PostgresqlState
-
-        return DatabaseState(self.connections, PostgresqlState(), self.generation)
+        return DatabaseState(self.connections, self.dialect, self.generation)
 
 
 def database(engine: Engine) -> Database | None:
     """Return what is to be had by the driver alone; None for SQLite, which has shortcuts of its own."""
-    if engine.dialect.name != "postgresql":
+    if engine.dialect.name == "sqlite":
         return None
-    from auth_server.store.postgresql_connection import PostgresqlConnection  # loads the driver: only where it is used
+    if engine.dialect.name == "postgresql":  # each loads its driver: only where it is used
+        from auth_server.store.postgresql_connection import PostgresqlConnection
+        from auth_server.store.postgresql_state import PostgresqlState
 
-    connections = Connections(engine, PostgresqlConnection)
-    return Database(connections, Generation(connections))
+        connections = Connections(engine, PostgresqlConnection)
+        return Database(connections, Generation(connections), PostgresqlState())
+    from auth_server.store.mariadb_connection import MariadbConnection
+    from auth_server.store.mariadb_state import MariadbState
+
+    connections = Connections(engine, MariadbConnection)
+    return Database(connections, Generation(connections), MariadbState())
 
 
 def _opened(settings: Settings, at: Stores, clock: Clock) -> tuple[Records, State]:

@@ -35,7 +35,7 @@ def test_an_empty_store_becomes_the_tables(tmp_path: Path, history: History) -> 
 def test_a_server_becomes_the_tables(tmp_path: Path, request: pytest.FixtureRequest, server: str) -> None:
     """The same on PostgreSQL and MariaDB, where durable records and short-lived state share a database."""
     store = engine.create(request.getfixturevalue(server).create(f"migrations_{tmp_path.name}"))
-    histories = (schema.RECORDS, schema.SHARED_STATE) if server == "postgresql_server" else (schema.RECORDS,)
+    histories = (schema.RECORDS, schema.SHARED_STATE)
     for history in histories:
         schema.upgrade(store, history)
     for history in histories:

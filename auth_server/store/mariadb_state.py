@@ -1,0 +1,98 @@
+"""What the short-lived state says to MariaDB and MySQL, which tell nothing of the rows that an UPDATE has touched."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from auth_server.errors import Unavailable
+from auth_server.store.database_state import COLUMNS, DELETED
+from auth_server.store.engine import TIMEOUT
+from auth_server.store.raw_connections import Connections, RawConnection, Row
+from auth_server.store.state import Index, Keep, OnceKey
+
+_LIVES = "(expires_at IS NULL OR expires_at > {now})"
+_THIS = f"kind = $1 AND key = $2 AND client_id <=> $3 AND {_LIVES.format(now='$4')}"
+_TAKE = f"UPDATE state_entries SET taken_at = $4 WHERE {_THIS} AND taken_at IS NULL"
+_TAKEN = f"SELECT {COLUMNS} FROM state_entries WHERE {_THIS}"
+# Of the entries under a value those that are too many: the dead go first.
+_DISPLACED = """
+SELECT number FROM state_entries WHERE kind = $1 AND {column} = $2
+ORDER BY (expires_at IS NOT NULL AND expires_at <= least($3, unix_timestamp())), number DESC LIMIT 1000 OFFSET $4
+"""
+_PURGE = "DELETE FROM {table} WHERE {over} <= least($1, unix_timestamp()) ORDER BY {over} LIMIT $2"
+# As in postgresql_state.py: what a wrong clock has left in a bucket counts as empty, and no more.
+_FULL = "greatest(least(full_at, $2 + $4), $2)"
+_DRAW = f"UPDATE state_throttles SET full_at = {_FULL} + $3 WHERE bucket = $1 AND {_FULL} + $3 - $2 <= $4"
+_FIRST_DRAW = "INSERT IGNORE INTO state_throttles (bucket, full_at) VALUES ($1, $2 + $3)"
+_COLUMN = {Index.CLIENT: ("client_id", 3), Index.SUBJECT: ("subject", 4), Index.FAMILY: ("family", 5)}
+
+
+class MariadbState:
+    """Their dialect (`database_state.Dialect`)."""
+
+    get = (
+        f"SELECT {COLUMNS} FROM state_entries"
+        f" WHERE kind = $1 AND key = $2 AND {_LIVES.format(now='$3')} AND taken_at IS NULL"
+    )
+    put = f"REPLACE INTO state_entries (kind, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    swap = (
+        "UPDATE state_entries SET expires_at = $3, data = $4, client_id = $5, subject = $6, family = $7"
+        f" WHERE kind = $1 AND key = $2 AND data = $8 AND {_LIVES.format(now='$9')} AND taken_at IS NULL"
+    )
+    listed = (
+        f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {_LIVES.format(now='$2')}"
+        " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
+    )
+    full_at = "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value FROM generation"
+    give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
+    check = "SELECT 1 FROM state_spent LIMIT 1"
+    purges: Sequence[str] = tuple(
+        _PURGE.format(table=table, over=over)
+        for table, over in (
+            ("state_entries", "expires_at"),
+            ("state_spent", "expires_at"),
+            ("state_throttles", "full_at"),
+        )
+    )
+
+    def put_among(self, connections: Connections, kind: int, row: Row, keep: Keep, now: int) -> None:
+        """Those that put under one value take turns, by a lock of the session's: a look at it begins when it is had."""
+        column, place = _COLUMN[keep.index]
+        lock = sha256(b"%d %s %s" % (kind, column.encode(), row[place])).hexdigest()
+
+        def put(connection: RawConnection) -> None:
+            if connection.rows("SELECT GET_LOCK($1, $2)", (lock, TIMEOUT))[0][0] != 1:
+                raise Unavailable("too many make tokens for one client")
+            try:
+                connection.count("BEGIN")
+                connection.count(self.put, (kind, *row))
+                query = _DISPLACED.format(column=column)
+                for (number,) in connection.rows(query, (kind, row[place], now, keep.newest)):
+                    connection.count("DELETE FROM state_entries WHERE number = $1", (number,))
+                connection.count("COMMIT")
+            finally:
+                if connection.is_open():  # else the server lets go of it
+                    connection.rows("SELECT RELEASE_LOCK($1)", (lock,))
+
+        connections.run(put)
+
+    def take(self, connections: Connections, kind: int, key: bytes, client_id: bytes | None, now: int) -> Row | None:
+        values = (kind, key, client_id, now)
+        first = connections.count(_TAKE, values) > 0
+        rows = connections.rows(_TAKEN, values)
+        return (*rows[0], first) if rows else None
+
+    def spend(self, connection: RawConnection, once: OnceKey, now: int) -> bool:
+        values = (once.key, once.expires_at, now)
+        if connection.count("INSERT IGNORE INTO state_spent (key, expires_at) VALUES ($1, $2)", values):
+            return True
+        return (
+            connection.count("UPDATE state_spent SET expires_at = $2 WHERE key = $1 AND expires_at <= $3", values) > 0
+        )
+
+    def draw(self, connections: Connections, bucket: bytes, now: int, cost: int, capacity: int) -> bool:
+        values = (bucket, now, cost, capacity)
+        return any(connections.count(statement, values) for statement in (_DRAW, _FIRST_DRAW, _DRAW))
+
+    def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
+        gone = connections.count(f"DELETE FROM state_entries WHERE {where} LIMIT {DELETED}", values)
+        return gone, gone < DELETED
