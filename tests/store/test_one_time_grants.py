@@ -14,7 +14,6 @@ from auth_server.store.state import State
 from tests import proves
 from tests.people import bearer, join
 from tests.relying_party import USERINFO, Browser, RelyingParty, relying_party
-from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis
 from tests.sites import Site, site
@@ -38,7 +37,7 @@ class Replica:
         self.here.server.close()
 
 
-@pytest.fixture(params=["embedded", "redis", "postgresql", "postgresql and redis", "mariadb"])
+@pytest.fixture(params=["embedded", "redis", "postgresql", "postgresql and redis"])
 def settings(request: pytest.FixtureRequest, worker_id: str) -> dict[str, str]:
     """Where everything is kept."""
     given = {}
@@ -48,9 +47,6 @@ def settings(request: pytest.FixtureRequest, worker_id: str) -> dict[str, str]:
     if "postgresql" in request.param:
         postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
         given["database_url"] = postgresql.create(f"grants_{worker_id}_{next(_numbers)}")
-    if "mariadb" in request.param:
-        mariadb: MariaDB = request.getfixturevalue("mariadb_server")
-        given["database_url"] = mariadb.create(f"grants_{worker_id}_{next(_numbers)}")
     return given
 
 
