@@ -1,6 +1,8 @@
 """The stores that are measured: SQLite in HOME, and servers of our own that keep what they acknowledge on disk."""
 
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -76,6 +78,7 @@ def started(names: Sequence[str], folder: Path, core: int | None = None) -> Iter
     redis = (
         Redis(Path(tempfile.mkdtemp(prefix="redis-", dir=folder))) if any("redis" in name for name in names) else None
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # else whoever ends the benchmark leaves the servers behind
     with ExitStack() as stack:
         with _pinned(core):
             if database:
