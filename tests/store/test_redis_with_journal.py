@@ -21,7 +21,6 @@ from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Entry, Index, Kind, OnceKey, State
 from tests import proves
 from tests.servers import proxy
-from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis, running, until
 from tests.store.conformance.contention import TestStateContention  # noqa: F401
 from tests.store.conformance.state import *  # noqa: F403
@@ -289,11 +288,12 @@ class TestOtherServer:
         state.close()
 
 
-def test_on_postgresql_who_writes_down_waits_for_who_goes_through(
-    postgresql_server: PostgreSQL, tmp_path: Path
+@pytest.mark.parametrize("database", ["postgresql_server", "mariadb_server"])
+def test_who_writes_down_waits_for_who_goes_through(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """And then sees that another Redis is in force; what was written down before is gone through."""
-    url = migrated(postgresql_server.create(f"journal_{tmp_path.name}"), RECORDS)
+    url = migrated(request.getfixturevalue(database).create(f"journal_{os.urandom(4).hex()}"), RECORDS)
     journal, other = (RevocationJournal(engine.create(url)) for _ in range(2))
     one, late = (Revocation(Index.CLIENT, name, None, 7, NOW + 60) for name in ("one", "late"))
     with journal.reconciling("old", NOW) as revocations:
