@@ -18,6 +18,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "how-to/register-clients",
         "how-to/bind-tokens",
         "how-to/rotate-keys",
+        "how-to/databases",
         "how-to/back-up",
         "how-to/redis",
         "how-to/proxy",
