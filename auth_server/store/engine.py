@@ -33,7 +33,7 @@ _TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505", 1
 _DANGLING = ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503", 1451, 1452)
 _IN_THE_WAY = ("40001", "40P01", 1213, 1020)  # another transaction was: it cannot be put in order with, or a deadlock
 _READ_ONLY = ("25006", 1290, 1836)
-TRIES = 20  # of a transaction that others are in the way of
+TRIES = 100  # of a transaction that others are in the way of: five seconds, as for everything else
 _LONGEST = 0.1  # seconds before it is tried again
 
 
@@ -87,8 +87,11 @@ def _sqlite(url: URL) -> Engine:
 def _postgresql(url: URL, isolation_level: str | None) -> Engine:
     """Three limits, for each may fail alone: the server's own, the kernel's, and ours for a server that is silent."""
     milliseconds = TIMEOUT * 1000
-    options = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} {url.query.get('options', '')}"
-    url = url.update_query_dict({"options": options.strip()})  # of two that say the same, the later counts
+    options = [f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"]
+    if isolation_level:
+        options.append("-c default_transaction_isolation=" + isolation_level.lower().replace(" ", r"\ "))
+    options.append(str(url.query.get("options", "")))  # of two that say the same, the later counts
+    url = url.update_query_dict({"options": " ".join(options).strip()})
     limits: Mapping[str, Any] = {
         "connect_timeout": TIMEOUT,
         "tcp_user_timeout": milliseconds,
@@ -97,9 +100,8 @@ def _postgresql(url: URL, isolation_level: str | None) -> Engine:
         "keepalives_count": 3,
     }
     ours = {name: value for name, value in limits.items() if name not in url.query}
-    level: Mapping[str, Any] = {"isolation_level": isolation_level} if isolation_level else {}
     engine = create_engine(
-        url, connect_args=ours, pool_pre_ping=True, pool_size=8, max_overflow=16, pool_timeout=TIMEOUT, **level
+        url, connect_args=ours, pool_pre_ping=True, pool_size=8, max_overflow=16, pool_timeout=TIMEOUT
     )
 
     @event.listens_for(engine, "do_connect")

@@ -135,6 +135,15 @@ class TestPatience:
             ping(engine)
             engine.dispose()
 
+    def test_transactions_are_as_isolated_as_the_url_says(self, database: str) -> None:
+        """Those of every connection; limits that the URL does not speak of stay."""
+        engine = create(f"{database}&isolation_level=repeatable%20read&options=-c%20lock_timeout%3D7s")
+        with reading(engine) as connection:
+            names = ("transaction_isolation", "statement_timeout", "lock_timeout")
+            shown = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+        assert shown == ["repeatable read", "5s", "7s"]
+        engine.dispose()
+
     def test_migrations_take_their_time(self, database: str) -> None:
         """They outlast the limits on statements and locks, which count again afterwards."""
         engine = create(f"{database}&options=-c%20statement_timeout%3D100%20-c%20lock_timeout%3D100")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import count
+from urllib.parse import quote
 
 import pytest
 
@@ -28,6 +29,9 @@ def template(postgresql_server: PostgreSQL, worker_id: str) -> str:
     return name
 
 
-@pytest.fixture
-def open_records(postgresql_server: PostgreSQL, template: str) -> Callable[[], Records]:
-    return partial(sql_records, postgresql_server.create(f"{template}_{next(_numbers)}", template))
+@pytest.fixture(params=["read committed", "serializable"])
+def open_records(postgresql_server: PostgreSQL, template: str, request: pytest.FixtureRequest) -> Callable[[], Records]:
+    """With either isolation; distributed engines have the second one only."""
+    url = postgresql_server.create(f"{template}_{next(_numbers)}", template)
+    isolation = request.param.replace(" ", r"\ ")
+    return partial(sql_records, f"{url}&options={quote(f'-c default_transaction_isolation={isolation}')}")
