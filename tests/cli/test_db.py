@@ -16,7 +16,6 @@ from auth_server.protocol.server import Server
 from auth_server.store.records import Consent, RefreshFamily
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
-from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis
 
 
@@ -243,10 +242,14 @@ def test_nothing_is_restored_under_a_running_server(shell: Shell, tmp_path: Path
     assert "another server" in done.err
 
 
-def test_the_same_commands_work_on_postgresql_and_redis(
-    postgresql_server: PostgreSQL, redis_server: Redis, worker_id: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("server", "tool"), [("postgresql_server", "pg_dump"), ("mariadb_server", "mariadb-dump")], ids=["pg", "mariadb"]
+)
+def test_the_same_commands_work_on_servers(
+    request: pytest.FixtureRequest, server: str, tool: str, redis_server: Redis, worker_id: str, tmp_path: Path
 ) -> None:
-    urls = {"DATABASE_URL": postgresql_server.create(f"cli_{worker_id}"), "REDIS_URL": redis_server.url}
+    database = request.getfixturevalue(server).create(f"cli_{worker_id}")
+    urls = {"DATABASE_URL": database, "REDIS_URL": redis_server.url}
     shell = Shell(tmp_path / "home", **urls)
     assert "auth-server db upgrade" in shell.run("users", "ls").err
     assert shell.json("db", "upgrade") == {"upgraded": True}
@@ -258,7 +261,7 @@ def test_the_same_commands_work_on_postgresql_and_redis(
     assert shell.json("db", "check") == {"ok": True}
     refused = shell.run("db", "backup", str(tmp_path / "backup"))
     assert (refused.code, refused.out) == (1, "")
-    assert "pg_dump" in refused.err
+    assert tool in refused.err
     shell.close()
 
 
