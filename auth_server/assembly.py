@@ -302,7 +302,9 @@ def _opened(settings: Settings, at: Stores, clock: Clock) -> tuple[Records, Stat
 
     longest = max(MAX_TOKEN_TTL, settings.access_token_ttl, settings.session_ttl)
     url, journal = settings.redis_url.get_secret_value(), RevocationJournal(at.records)
-    return records, RedisWithJournal(url, lasting, journal, clock, longest)
+    return records, RedisWithJournal(
+        url, lasting, journal, clock, longest, generation=direct.generation if direct else None
+    )
 
 
 def application(server: Server, at: Stores, *, lane: bool = True) -> "Lane":

@@ -15,6 +15,9 @@ from auth_server.protocol.server import Server
 SYNC = 0.05  # seconds: often, so that little is written at once and nobody waits for it (at most 1: CONTRACT section 5)
 PURGE_EVERY = 60  # seconds
 PURGE_BATCH = 2000  # rows, so that no lock is held for long
+PURGE_PAUSE = (
+    0.01  # seconds between two batches: SQLite's writers in other processes get a turn only if nobody takes it
+)
 REAP_BATCH = 200  # clients that nobody uses
 COURIERS = 16  # clients of this process that are called at the same time
 log = logging.getLogger("auth_server.background")
@@ -53,6 +56,7 @@ class Background:
         if now == self._advanced_at:
             return
         self._advanced_at = now
+        server.records.publish()
         server.keyring.advance()
         self._send_couriers()
         if now >= self._purge_at:  # asking for the lease is a write, so not every second
@@ -64,16 +68,15 @@ class Background:
 
     def _purge(self) -> None:
         server, now = self._server, self._server.clock()
-        while server.state.purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
-            pass
         for purge in (
+            server.state.purge,
             server.records.tokens.purge,
             server.records.refresh_families.purge,
             server.records.initial_tokens.purge,
         ):
-            while purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.is_set():
+            while purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.wait(PURGE_PAUSE):
                 pass
-        while server.clients.reap(REAP_BATCH) == REAP_BATCH and not self._stop.is_set():
+        while server.clients.reap(REAP_BATCH) == REAP_BATCH and not self._stop.wait(PURGE_PAUSE):
             pass
 
     def _send_couriers(self) -> None:

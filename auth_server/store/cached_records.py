@@ -86,6 +86,9 @@ class CachedRecords:
     def sync(self) -> None:
         self._records.sync()
 
+    def publish(self) -> None:
+        self._records.publish()
+
     def time(self) -> int | None:
         return self._records.time()
 

@@ -6,6 +6,7 @@ any process, the database's included, and power loss.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from auth_server.store.generation import Generation
@@ -56,6 +57,8 @@ class DatabaseState:
         generation: of the records in it.
     """
 
+    is_far = False  # nothing comes along with another answer but the generation
+
     def __init__(self, connections: Connections, dialect: Dialect, generation: Generation) -> None:
         self._connections, self._sql, self._generation = connections, dialect, generation
 
@@ -69,6 +72,9 @@ class DatabaseState:
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         rows = self._connections.rows(self._sql.get, (int(kind), key, now))
         return _entry(rows[0]) if rows else None
+
+    def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         row = self._sql.take(self._connections, int(kind), key, _encoded(client_id), now)

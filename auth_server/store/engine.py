@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +27,7 @@ C = TypeVar("C")
 
 TIMEOUT = 5  # seconds: for a connection, a lock, a statement, a place in the pool
 _MOVES = "the mark to be moved after the commit"
+_NEWS = "the generation to be told of if the commit succeeds"
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 # What the drivers call things: SQLite by name, PostgreSQL by SQLSTATE, MariaDB and MySQL by number.
 _TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505", 1062)
@@ -219,7 +220,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
             try:
                 with connection.begin():
                     yield connection
+                _tell(connection)
             finally:
+                connection.info.pop(_NEWS, None)
                 moves = connection.info.pop(_MOVES, None)
                 if moves is not None:
                     moves.move()
@@ -288,6 +291,23 @@ def move_generation(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         moves = connection.info[_MOVES] = mark(connection.engine)
         moves.unsettle()
+    elif connection.engine in _listeners:
+        connection.info[_NEWS] = connection.execute(text("SELECT value FROM generation")).scalar_one()
+
+
+_listeners: WeakKeyDictionary[Engine, Callable[[int], None]] = WeakKeyDictionary()
+
+
+def on_change(engine: Engine, listener: Callable[[int], None]) -> None:
+    """Have *listener* told of each generation that a transaction of this process has made."""
+    _listeners[engine] = listener
+
+
+def _tell(connection: Connection) -> None:
+    value = connection.info.get(_NEWS)
+    if value is not None:
+        with suppress(Unavailable):  # what is committed is done; the generation is published again within a second
+            _listeners[connection.engine](value)
 
 
 _marks: WeakKeyDictionary[Engine, Mark] = WeakKeyDictionary()

@@ -1,10 +1,23 @@
 """The generation of the records in a server database, asked for by the driver alone."""
 
 import threading
+from contextlib import suppress
+from typing import Protocol
 
+from auth_server.errors import Unavailable
 from auth_server.store.raw_connections import Connections
 
 _ASK = "SELECT value FROM generation"
+
+
+class Near(Protocol):
+    """A store that answers sooner, and brings the generation along with other answers."""
+
+    def generation(self) -> int | None:
+        """Return what was published; None if that is lost."""
+
+    def publish_generation(self, value: int) -> None:
+        """Remember the number, unless it knows a higher one."""
 
 
 class _Look(threading.local):
@@ -25,14 +38,37 @@ class Generation:
 
     def __init__(self, connections: Connections) -> None:
         self._connections, self._look = connections, _Look()
+        self._near: Near | None = None
+
+    def bring_near(self, near: Near) -> None:
+        """Have the number in *near* too, and ask there: each change of records is published before it is acknowledged.
+
+        Whoever changes records may die between the two, so `publish` is called once a second as well.
+        """
+        self._near = near
+        self._connections.on_change(near.publish_generation)
 
     def now(self) -> int:
         """Return it as it is, or was at some time since this thread's look began."""
         look = self._look
         if look.is_on and look.learned is not None:
             return look.learned
+        if self._near is not None:
+            with suppress(Unavailable):
+                known = self._near.generation()
+                if known is not None:
+                    return known
+        return self.stored()
+
+    def stored(self) -> int:
+        """Return what the database says."""
         value: int = self._connections.rows(_ASK)[0][0]
         return value
+
+    def publish(self) -> None:
+        """Let those who ask elsewhere know what the database says."""
+        if self._near is not None:
+            self._near.publish_generation(self.stored())
 
     def learn(self, value: int) -> None:
         """Remember what came along, if this thread looks."""

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Unavailable
-from auth_server.store.engine import TIMEOUT
+from auth_server.store.engine import TIMEOUT, on_change
 
 R = TypeVar("R")
 Row = tuple[Any, ...]
@@ -68,6 +68,10 @@ class Connections:
         self._pid = 0
         self._idle: deque[RawConnection] = deque()
         self._places = threading.BoundedSemaphore(MOST)
+
+    def on_change(self, listener: Callable[[int], None]) -> None:
+        """Have *listener* told of each generation that a transaction of this process has made."""
+        on_change(self._engine, listener)
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Return what a statement gives, as a transaction of its own."""

@@ -405,6 +405,9 @@ class Records(Protocol):
     def sync(self) -> None:
         """Make what was noted survive power loss; called at least once a second."""
 
+    def publish(self) -> None:
+        """Let those who ask elsewhere for the generation know it; called once a second."""
+
     def time(self) -> int | None:
         """Return the Unix seconds of the store's own clock; None if it has none but this machine's."""
 

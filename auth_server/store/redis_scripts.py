@@ -5,6 +5,7 @@ Layout, under the prefix; an *id* is the key's 32 bytes and the kind's one:
 - `entry:<id>` hash: e expires_at, d data, c client_id, s subject, f family, t when taken; what is None is not there
 - `all`, `client:<c>`, `subject:<s>`, `family:<f>` sorted sets of ids by kind and order of arrival
 - `keys` sorted set of ids by their bytes alone; `expiry` sorted set of ids by expires_at
+- `generation` of the records in the database, so that it comes along with other answers (store/generation.py)
 - `spent`, `throttles` sorted sets of once-only values by expires_at and of buckets by the time they are full again
 - `arrivals` number of the entry that came last; where it is not known, it begins with Redis' clock, so that what comes
   after the data was lost has greater numbers than all that was there before
@@ -262,6 +263,15 @@ if wait > 0 then return {0, wait} end
 redis.call('ZADD', throttles, full_at + cost * refill, bucket)
 return {1, 0}
 """)
+
+# What is published late must not take the place of what came after it.
+PUBLISH = Script(
+    """
+local known = redis.call('GET', prefix .. 'generation')
+if not known or tonumber(known) < tonumber(ARGV[1]) then redis.call('SET', prefix .. 'generation', ARGV[1]) end
+""",
+    flags="allow-oom",
+)
 
 PURGE = Script(
     """

@@ -19,6 +19,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -36,6 +37,7 @@ from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, 
 _NEWEST = 2**46 - 1  # no entry of a kind arrives later
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
+_FIELDS = (b"e", b"d", b"c", b"s", b"f", b"t")
 _KIND = tuple(bytes([number]) for number in range(128))
 # Answers that say: not here. Nothing has happened; somebody else may be master by now, or have our slot.
 _ELSEWHERE = (ReadOnlyError, AskError, ClusterDownError)  # MOVED is an AskError too
@@ -63,6 +65,19 @@ class Revocation:
     expires_at: int
 
 
+class _Ahead(threading.local):
+    """An entry that this thread is going to ask for, and the row that came along with another answer."""
+
+    id: bytes | None = None
+    row: Sequence[Any] | None = None
+
+    def __enter__(self) -> None:
+        self.row = None
+
+    def __exit__(self, *error: object) -> None:
+        self.id = self.row = None
+
+
 class RedisState:
     """State of many machines.
 
@@ -72,19 +87,30 @@ class RedisState:
         admit: is told who the Redis behind each new connection is, before that is used: its `run_id`, another one after
             each start, and its `master_replid`, another one when it has got the data of a master, or becomes one. In
             it this state may be used already.
+        learn: is told the generation of the records when it comes along with an answer.
 
     Raises:
         AuthServerError: the URL has no form, or options that are none.
     """
 
-    def __init__(self, url: str, prefix: str = "", admit: Callable[[str], None] | None = None) -> None:
+    is_far = True
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str = "",
+        admit: Callable[[str], None] | None = None,
+        learn: Callable[[int], None] | None = None,
+    ) -> None:
         try:
             where = redis_url.read(url)
         except ValueError as error:
             raise AuthServerError(f"REDIS_URL: {error}") from None
         self._prefix = (prefix or ("{as}:" if where.kind == "cluster" else "as:")).encode()
         self._entry = self._prefix + b"entry:"
-        self._topology, self._admit = topology(where, self._prefix), admit
+        self._generation, self._throttles = self._prefix + b"generation", self._prefix + b"throttles"
+        self._topology, self._admit, self._learn = topology(where, self._prefix), admit, learn
+        self._ahead = _Ahead()
         self._local, self._epoch = threading.local(), 0
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # redis-py leaves their methods untyped
@@ -181,6 +207,31 @@ class RedisState:
         except RedisError as error:
             raise Unavailable(_reason(error)) from error
 
+    def _ask_and_more(self, *command: bytes | str) -> Any:
+        """Send a command like `_ask`; what is asked for soon comes along in the same round trip."""
+        ahead = self._ahead
+        commands = [command, (b"GET", self._generation)]
+        if ahead.id is not None:
+            commands.append((b"HMGET", ahead.id, *_FIELDS))
+        try:
+            connection = self._connection()
+            try:
+                packed = b"".join(pack_command(one) for one in commands)  # type: ignore[arg-type]  # as above
+                connection.send_packed_command((packed,), check_health=False)
+                answers = [_read(connection) for _ in commands]
+            except BaseException:
+                connection.disconnect()
+                raise
+        except RedisError as error:
+            raise Unavailable(_reason(error)) from error
+        if any(isinstance(answer, ResponseError) for answer in answers):
+            return self._ask(*command)  # it sees to what may be wrong
+        if self._learn is not None and answers[1] is not None:
+            self._learn(int(answers[1]))
+        if ahead.id is not None:
+            ahead.row = answers[2]
+        return answers[0]
+
     def _run(self, script: redis_scripts.Script, *arguments: bytes | str | int) -> Any:
         try:
             try:
@@ -196,11 +247,20 @@ class RedisState:
         self._run(redis_scripts.PUT, field, newest, now, entry.key + _KIND[kind], *_fields(entry))
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
-        row = self._ask(b"HMGET", self._entry + key + _KIND[kind], b"e", b"d", b"c", b"s", b"f", b"t")
+        id_, ahead = self._entry + key + _KIND[kind], self._ahead
+        row: Sequence[Any]
+        if ahead.row is not None and ahead.id == id_:
+            row, ahead.row = ahead.row, None
+        else:
+            row = self._ask_and_more(b"HMGET", id_, *_FIELDS)
         if row[1] is None or row[5] is not None:
             return None
         entry = _entry(key, row)
         return entry if entry.expires_at is None or entry.expires_at > now else None
+
+    def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
+        self._ahead.id = self._entry + key + _KIND[kind]
+        return self._ahead
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         client = () if client_id is None else (client_id,)
@@ -279,7 +339,7 @@ class RedisState:
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         if cost == 0:  # only a question, by a command: a Redis that is full refuses scripts that might write
-            full_at = self._ask(b"ZSCORE", self._prefix + b"throttles", bucket)
+            full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket)
             wait = max(int(full_at or 0), now) + rate.refill - rate.burst * rate.refill - now
             return Allowance(wait <= 0, max(wait, 0))
         allowed, wait = self._run(redis_scripts.DRAW, bucket, cost, rate.burst, rate.refill, now)
@@ -288,6 +348,15 @@ class RedisState:
     def purge(self, now: int, limit: int) -> int:
         gone: int = self._run(redis_scripts.PURGE, now, limit)
         return gone
+
+    def generation(self) -> int | None:
+        """Return the generation of the records that was published; None if that is lost."""
+        known = self._ask(b"GET", self._generation)
+        return None if known is None else int(known)
+
+    def publish_generation(self, value: int) -> None:
+        """Remember the generation of the records, unless a higher one is known."""
+        self._run(redis_scripts.PUBLISH, value)
 
     def sync(self) -> None:
         """Do nothing: Redis syncs by its own setting `appendfsync`."""
@@ -299,6 +368,14 @@ class RedisState:
         with self._opening:
             for connection in list(self._connections):
                 connection.disconnect()
+
+
+def _read(connection: Any) -> Any:
+    """Return an answer, also one that says what went wrong: others follow it."""
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 def _range(low: bytes, high: bytes) -> tuple[bytes, bytes]:

@@ -15,11 +15,13 @@ What is left to Redis may be lost, or be as it was a moment ago: see docs/decisi
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from hashlib import sha256
 
 from auth_server.clock import Clock
 from auth_server.errors import Unavailable
+from auth_server.store.generation import Generation
 from auth_server.store.redis_state import RedisState
 from auth_server.store.revocation_journal import RevocationJournal
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, State, Taken
@@ -37,12 +39,25 @@ class RedisWithJournal:
         lasting: where nothing is lost.
         journal: of what was revoked in Redis.
         longest: seconds that an entry in Redis lives at most.
+        generation: of the records, where a server database has it: it is then published in Redis, and asked for there.
     """
 
+    is_far = True
+
     def __init__(
-        self, url: str, lasting: State, journal: RevocationJournal, clock: Clock, longest: int, prefix: str = ""
+        self,
+        url: str,
+        lasting: State,
+        journal: RevocationJournal,
+        clock: Clock,
+        longest: int,
+        prefix: str = "",
+        generation: Generation | None = None,
     ) -> None:
-        self._redis = RedisState(url, prefix, self._admit)
+        self._redis = RedisState(url, prefix, self._admit, generation.learn if generation else None)
+        self._generation = generation
+        if generation is not None:
+            generation.bring_near(self._redis)
         self._lasting, self._journal, self._clock, self._longest = lasting, journal, clock, longest
         self._turn = threading.Lock()
         self._looked_at, self._in_force = 0, ""
@@ -61,6 +76,8 @@ class RedisWithJournal:
             if self._journal.reconciled() != identity:
                 with self._journal.reconciling(identity, self._clock()) as revocations:
                     self._redis.revoke_again(revocations)
+                    if self._generation is not None:  # that in Redis may be an old one, which some have copies of
+                        self._generation.publish()
         finally:
             self._turn.release()
 
@@ -72,6 +89,9 @@ class RedisWithJournal:
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         return self._of(kind).get(kind, key, now)
+
+    def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
+        return self._of(kind).ahead(kind, key)
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         taken = self._of(kind).take(kind, key, client_id, now)

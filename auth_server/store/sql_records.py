@@ -76,6 +76,10 @@ class SqlRecords:
         if self._shortcuts is not None:
             self._shortcuts.sync()
 
+    def publish(self) -> None:
+        if self._generation is not None:
+            self._generation.publish()
+
     def time(self) -> int | None:
         return server_time(self.engine)
 

@@ -6,6 +6,7 @@ store does not answer; nothing is known then.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -109,7 +110,13 @@ class Page:
 
 
 class State(Protocol):
-    """Short-lived state, shared by all workers and replicas."""
+    """Short-lived state, shared by all workers and replicas.
+
+    Attributes:
+        is_far: whether an answer takes so long that it pays to look `ahead`.
+    """
+
+    is_far: bool
 
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         """Store *entry*, in place of one with the same kind and key; all workers see it on return.
@@ -122,6 +129,12 @@ class State(Protocol):
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         """Return the living, untaken entry, or None."""
+
+    def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
+        """Say that this thread will `get` an entry soon, inside of the `with`.
+
+        The answer may be as it was at some time since that began: then it came along with another one.
+        """
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         """Redeem a one-time entry; `first` is True for exactly one caller, ever. Durable on return.

@@ -19,7 +19,7 @@ INACTIVE = json_response({"active": False})
 
 def respond(request: Request, server: Server) -> Response:
     """Tell an entitled caller what a token is; everybody else, and all other tokens, get `{"active": false}`."""
-    with server.records.one_look():
+    with server.records.one_look(), server.tokens.ahead(request.form.get("token", "")):
         client, scope = authenticate(request, server)
         value = request.form.get("token")
         if not value:
