@@ -14,7 +14,8 @@ VERSION = "3.1.0"
 TITLE = "Authorization server"
 DESCRIPTION = (
     "OAuth 2.1 and OpenID Connect, and PhotoPrism's session API. Wherever a token is needed it may stand in "
-    "`Authorization: Bearer`, `X-Auth-Token` or `X-Session-ID`; several in one request must agree. "
+    "`Authorization: Bearer`, `X-Auth-Token` or `X-Session-ID`; several in one request must agree. One that is "
+    "bound to a key (`token_type` DPoP) is sent as `Authorization: DPoP` with a proof in the header `DPoP` (RFC 9449). "
     "What is deprecated says so here and in the headers `Deprecation`, `Sunset` and `Link`."
 )
 TAGS = {

@@ -24,6 +24,7 @@ from auth_server.store.state import Entry, Kind, Rate
 PATH = "/api/v1/oauth/par"
 PREFIX = "urn:ietf:params:oauth:request_uri:"  # RFC 9126 §2.2
 FLOOD = Rate(2000, 1)  # requests of one client that wait for a person
+MAX_LENGTH = 16384  # characters of what is kept for one
 ANSWERED_BY = 4 * 3600  # seconds after which nobody answers any more who has opened a request in time
 _CREDENTIALS = frozenset(("client_secret", "client_assertion", "client_assertion_type"))
 
@@ -43,6 +44,8 @@ def respond(request: Request, server: Server) -> Response:
         caller.proof = dpop.prove(request, client, server)
         spend_once(request, caller, server)
         parameters = _in_order(_sent(request, client), client, caller.proof, server)
+    if sum(map(len, parameters.values())) > MAX_LENGTH:
+        raise InvalidRequest("The request is too long")
     server.throttles.pushed(_source(client), request.address, FLOOD)
     name = base64url(server.random(32)).decode()
     now, ttl = server.clock(), server.settings.par_ttl

@@ -146,6 +146,7 @@ def test_a_request_is_answered_once(here: Site, party: RelyingParty, decision: s
         ({"claims": "{"}, "invalid_request"),
         ({"dpop_jkt": "x"}, "invalid_request"),
         ({"request": "e30.e30.AA"}, "invalid_request_object"),
+        ({"ui_locales": "de " * 10000}, "invalid_request"),
     ],
 )
 def test_what_is_not_in_order_is_told_at_once(
