@@ -377,7 +377,7 @@ def test_only_registered_uris_are_asked(here: Site, host: Host, browser: Browser
     uri = host.url("/request.jwt")
     client, other = Signing(here, request_uris=[uri]), Signing(here)
     tries = [f"{uri}?", f"{uri}/", f"{uri}?a=b", uri.upper(), uri.replace("127.0.0.1", "localhost"), "x", "/", "#"]
-    tries += [uri.replace("request", "%72equest"), f" {uri}", "urn:ietf:params:oauth:request_uri:x"]
+    tries += [uri.replace("request", "%72equest"), f" {uri}", "urn:example:request"]
     for one in tries:
         answer = client.ask(browser, request_uri=one, redirect_uri=REDIRECT_URI)
         assert refused(answer) == "invalid_request_uri", one
