@@ -135,6 +135,8 @@ def by_session() -> Response:
 
 def photos(who: dict[str, Any]) -> Response:
     """Answer to somebody whose token counts and reaches this far."""
+    if "cnf" in who:  # RFC 9449 §7.2: as a bearer token it would let in whoever stole it
+        raise Refused("the token is bound to a key, and this service checks no proofs")
     if SCOPE not in who["scope"].split():
         refusal = jsonify(error="insufficient_scope")
         refusal.status_code = 403

@@ -10,8 +10,10 @@ from contextlib import closing
 
 import pytest
 
+from tests import proves
+from tests.proofs import Prover
 from tests.servers.auth_server import ROOT, AuthServer, free_port
-from tests.servers.visitors import Visitor
+from tests.servers.visitors import TOKEN, Visitor
 
 API = "https://photos.example.org"
 
@@ -56,6 +58,18 @@ def test_whatever_is_not_meant_for_it_is_refused(visitor: Visitor, service: int,
     foreign = visitor.token(visitor.client("photos", token_format="jwt", audience=("https://other.example.org",)))
     for token in (None, "x", "a.b.c", "0" * 48, foreign, visitor.token(visitor.client("photos", token_format="jwt"))):
         assert get(service, path, token)[0] == 401, token
+
+
+@proves("S-100", "RFC 9449 §7.2")
+@pytest.mark.parametrize("path", ["/introspected", "/jwt", "/session"])
+def test_a_token_that_is_bound_to_a_key_is_refused(visitor: Visitor, service: int, path: str):
+    """It checks no proofs; and as a bearer token whoever steals it could use it."""
+    client = visitor.client("photos", token_format="jwt", audience=(API,))
+    proof = Prover(visitor.server.issuer).proof(visitor.server.now(), TOKEN)
+    headers = {"DPoP": proof}
+    bound = visitor.post(TOKEN, {"grant_type": "client_credentials"}, basic=client.basic, headers=headers).json
+    assert bound["token_type"] == "DPoP"
+    assert get(service, path, bound["access_token"])[0] == 401
 
 
 @pytest.mark.parametrize("path", ["/introspected", "/jwt"])
