@@ -11,6 +11,7 @@ from tests import proves
 from tests.servers.visitors import SESSION, TOKEN, Visitor
 
 PHOTOPRISM = ("/api/v1/config", "/api/v1/status", SESSION, f"{SESSION}/{'a' * 64}")
+PAR = "/api/v1/oauth/par"
 CLOSED = ("/api/v1/oauth/introspect", "/api/v1/admin/keys", "/api/v1/sessions", "/api/v1/docs/", "/livez", "/nowhere")
 
 
@@ -28,6 +29,7 @@ def test_a_new_endpoint_answers_no_page_by_accident():
     assert all(path.startswith("/.well-known/") for path in open_to[Cors.ANY])
     assert open_to[Cors.CLIENTS] == {
         TOKEN,
+        "/api/v1/oauth/par",
         "/api/v1/oauth/revoke",
         "/api/v1/oauth/userinfo",
         "/api/v1/config",
@@ -73,6 +75,18 @@ def test_a_preflight_names_the_headers_that_carry_tokens(visitor: Visitor):
     assert {"DPoP-Nonce", "WWW-Authenticate"} <= set(re.split(", ", shown))
     assert {"GET", "POST", "DELETE"} <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
     assert 0 < int(answer.headers["Access-Control-Max-Age"]) <= 7200
+
+
+@proves("S-148", "RFC 9126 §2")
+def test_pages_of_public_clients_may_push_their_requests(visitor: Visitor):
+    """With a proof of their key: or else PAR_REQUIRED would shut them out."""
+    origin = page_of_a_client(visitor)
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "dpop"}
+    answer = visitor.call("OPTIONS", PAR, headers={"Origin": origin, **asking})
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert "DPoP" in answer.headers["Access-Control-Allow-Headers"].split(", ")
+    refused = visitor.post(PAR, {"client_id": "nobody"}, headers={"Origin": origin})
+    assert (refused.status, refused.headers["Access-Control-Allow-Origin"]) == (401, origin)
 
 
 @proves("S-148")

@@ -15,7 +15,7 @@ from auth_server.protocol.client_authentication import NONE, authenticate, spend
 from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.errors import InvalidDpopProof, InvalidRequest, InvalidRequestUri, Refusal
 from auth_server.protocol.extensions import dpop, request_object
-from auth_server.protocol.feature import Body, Endpoint, Feature, Operation, Proof, Surface
+from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Proof, Surface
 from auth_server.protocol.messages import Request, Response, json_response
 from auth_server.protocol.server import Server
 from auth_server.store.records import Client
@@ -185,6 +185,7 @@ FEATURE = Feature(
             surface=Surface.OAUTH,
             tag="OAuth",
             body=Body.FORM,
+            cors=Cors.CLIENTS,
             operations=(
                 Operation(
                     "POST",
