@@ -39,6 +39,7 @@ MAX_LENGTH = 8192
 MAX_JTI = 256
 _MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}  # RFC 7638 §3.2
 _PORTS = {"https": 443, "http": 80}
+_ADDRESS = re.compile(r"[!-~]+", re.ASCII).fullmatch  # what else a URI cannot hold, urlsplit would drop (RFC 3986 §2)
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
 
 
@@ -175,7 +176,7 @@ def _key(jwk: object) -> tuple[Key, str]:
 
 def _is_here(htu: object, request: Request, server: Server) -> bool:
     """Compare with the address that was asked, but for query and fragment (RFC 9449 §4.3 (9); RFC 3986 §6.2)."""
-    if not isinstance(htu, str):
+    if not isinstance(htu, str) or not _ADDRESS(htu):
         return False
     try:
         given, ours = urlsplit(htu), urlsplit(server.issuer)

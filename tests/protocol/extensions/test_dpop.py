@@ -139,6 +139,7 @@ def test_each_part_of_a_proof_must_be_right(visitor: Visitor):
         {"htm": None}, {"htm": "PUT"}, {"htm": "post"}, {"htm": 1}, {"htu": None}, {"htu": issuer + "/elsewhere"},
         {"htu": "https://other.example" + TOKEN}, {"htu": TOKEN}, {"htu": []}, {"htu": "http://[x"},
         {"htu": issuer.replace("127", "x@127") + TOKEN}, {"htu": f"{issuer}{TOKEN}/"},
+        {"htu": f" {issuer}{TOKEN}"}, {"htu": f"{issuer}{TOKEN}".replace("token", "to\nken")},
         {"jti": None}, {"jti": ""}, {"jti": 7}, {"jti": "x" * 300}, {"iat": None}, {"iat": "now"}, {"iat": True},
         {"iat": now - 3600}, {"iat": now + 3600}, {"iat": 1e300}, {"iat": float("nan")},
         {"header": {"typ": None}}, {"header": {"typ": "JWT"}}, {"header": {"typ": 1}}, {"header": {"jwk": None}},
