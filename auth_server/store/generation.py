@@ -39,6 +39,7 @@ class Generation:
     def __init__(self, connections: Connections) -> None:
         self._connections, self._look = connections, _Look()
         self._near: Near | None = None
+        self._is_trusted = True  # that what is published there is what the database says, or will be within a second
 
     def bring_near(self, near: Near) -> None:
         """Have the number in *near* too, and ask there: each change of records is published before it is acknowledged.
@@ -53,7 +54,7 @@ class Generation:
         look = self._look
         if look.is_on and look.learned is not None:
             return look.learned
-        if self._near is not None:
+        if self._near is not None and self._is_trusted:
             with suppress(Unavailable):
                 known = self._near.generation()
                 if known is not None:
@@ -66,13 +67,25 @@ class Generation:
         return value
 
     def publish(self) -> None:
-        """Let those who ask elsewhere know what the database says."""
-        if self._near is not None:
-            self._near.publish_generation(self.stored())
+        """Let those who ask elsewhere know what the database says.
+
+        Raises:
+            Unavailable: one of the two does not answer, or takes nothing; if it is the other, it is not asked any more
+                until it does.
+        """
+        if self._near is None:
+            return
+        stored = self.stored()
+        try:
+            self._near.publish_generation(stored)
+        except Unavailable:
+            self._is_trusted = False
+            raise
+        self._is_trusted = True
 
     def learn(self, value: int) -> None:
         """Remember what came along, if this thread looks."""
-        if self._look.is_on:
+        if self._look.is_on and self._is_trusted:
             self._look.learned = value
 
     def close(self) -> None:

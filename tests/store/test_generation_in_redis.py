@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from auth_server.domain.users import Changes
-from auth_server.errors import Conflict
+from auth_server.errors import Conflict, Unavailable
 from tests import proves
-from tests.people import alive, join, signed_in
+from tests.people import SESSION, alive, bearer, join, signed_in
 from tests.servers import postgresql
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis, running
@@ -97,6 +97,24 @@ def test_a_redis_with_an_old_number_is_not_used_before_that_is_put_right(two: Tw
     two.a.server.users.change(user.uid, Changes(enabled=False))
     two.redis.stop()
     two.redis.start()
+    assert not alive(two.b, session)
+
+
+def test_a_redis_that_takes_no_writes_is_not_asked(two: Two) -> None:
+    """What is changed then cannot be published; within a second every replica goes to the database instead."""
+    user = join(two.a)
+    session = signed_in(two.a)
+    assert alive(two.b, session)
+    two.redis.command("CONFIG", "SET", "min-replicas-to-write", "1")
+    change = Changes(display_name="Jane")
+    two.a.server.users.change(user.uid, change)
+    with pytest.raises(Unavailable):
+        two.b.server.records.publish()
+    found = two.b.http.get(SESSION, headers=bearer(session)).json
+    assert found["user"]["DisplayName"] == "Jane"
+    two.redis.command("CONFIG", "SET", "min-replicas-to-write", "0")
+    two.b.server.records.publish()
+    two.a.server.users.change(user.uid, Changes(enabled=False))
     assert not alive(two.b, session)
 
 
