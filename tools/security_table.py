@@ -15,7 +15,6 @@ MUTUAL_TLS = "no mutual TLS yet"
 CIBA = "no CIBA yet"
 DOCUMENTS = "no client id metadata documents yet"
 EXCHANGE = "no token exchange and no JWT bearer grant yet"
-REPLICAS = "replicas and outages have an issue of their own"
 
 # number: (what it is about, why nothing can prove it yet or "")
 NUMBERS: dict[int, tuple[str, str]] = {
@@ -142,13 +141,13 @@ NUMBERS: dict[int, tuple[str, str]] = {
     128: ("HTML and formulas in the console", "no console yet"),
     129: ("search and paging as an attack", "lists in the admin API come later"),
     130: ("a deleted name made again", ""),
-    131: ("kill -9 under load", REPLICAS),
-    132: ("Redis away", REPLICAS),
-    133: ("Redis flushed", REPLICAS),
-    134: ("a database that cannot be written", REPLICAS),
+    131: ("kill -9 under load", ""),
+    132: ("Redis away", ""),
+    133: ("Redis flushed", ""),
+    134: ("a database that cannot be written", ""),
     135: ("answers that meet the wrong request", ""),
     136: ("the same name made twice at once", ""),
-    137: ("clocks that differ", REPLICAS),
+    137: ("clocks that differ", ""),
     138: ("an old backup", ""),
     139: ("two hundred logins at once", ""),
     140: ("slow connections, and too many", ""),

@@ -2,240 +2,38 @@
 
 import http.client
 import json
-import random
 import signal
-import threading
 import time
-from base64 import b64encode
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from joserfc import jwt
-from joserfc.jwk import KeySet
-from werkzeug.test import Client as HttpClient
 
-from auth_server import assembly
 from tests import proves
-from tests.people import join
-from tests.relying_party import Browser, RelyingParty, relying_party
 from tests.servers import cluster
 from tests.servers.cluster import Cluster
 from tests.servers.postgresql import PostgreSQL
-from tests.servers.visitors import FORM, INTROSPECT, REVOKE, SESSION, TOKEN, Registered, Visitor
-from tests.sites import Site
+from tests.servers.traffic import CALLERS, Traffic
 
-CALLERS = 4
-AWAY = (502, 503)
-KEPT = 40  # living tokens that each caller remembers
-PATIENCE = 60  # seconds for a number of calls
-JWKS, ROTATE = "/.well-known/jwks.json", "/api/v1/admin/keys/rotate"
-
-
-class Caller(threading.Thread):
-    """A program that issues, checks, revokes and refreshes as fast as it is answered, and checks every answer.
-
-    Attributes:
-        wrong: what should never have been answered.
-        away: calls that got no answer but 502 or 503.
-        alive, dead: tokens whose issue, or whose revocation, was acknowledged.
-    """
-
-    def __init__(self, traffic: "Traffic", number: int, refresh_token: str) -> None:
-        super().__init__(name=f"caller {number}", daemon=True)
-        self._traffic, self._random = traffic, random.Random(number)
-        self._refresh_token = refresh_token
-        self._http = http.client.HTTPConnection("127.0.0.1", traffic.port, timeout=20)
-        self.wrong: list[str] = []
-        self.away: Counter[str] = Counter()
-        self.done: Counter[str] = Counter()
-        self.alive: list[str] = []
-        self.dead: list[str] = []
-
-    def run(self) -> None:
-        calls = [self.issue, self.issue_jwt, self.check, self.check, self.revoke, self.check_dead, self.keys]
-        calls += [self.session, self.refresh]
-        while not self._traffic.over.is_set():
-            call = self._random.choice(calls)
-            try:
-                call()
-            except Exception as error:  # the test tells of it; a thread's end would go unseen
-                self.wrong.append(f"{call.__name__}: {error!r}")
-                self._http.close()
-            self._traffic.count()
-
-    def call(
-        self,
-        what: str,
-        method: str,
-        path: str,
-        form: Mapping[str, str] | None = None,
-        client: Registered | None = None,
-        token: str = "",
-    ) -> tuple[int, Any] | None:
-        """Return status and JSON of an answer; None if there was none."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if client:
-            headers["Authorization"] = "Basic " + b64encode(f"{client.client_id}:{client.secret}".encode()).decode()
-        body = None
-        if form is not None:
-            headers["Content-Type"], body = FORM, urlencode(form)
-        self._http.request(method, path, body, headers)
-        answer = self._http.getresponse()
-        told = answer.read()
-        if answer.status in AWAY:
-            self.away[what] += 1
-            if answer.status == 503 and not answer.headers["Retry-After"]:
-                self.wrong.append(f"{what}: 503 without Retry-After")
-            return None
-        self.done[what] += 1
-        return answer.status, json.loads(told) if told else None
-
-    def expect(self, what: str, wanted: int, answer: tuple[int, Any] | None) -> Any:
-        """Return the JSON of an answer that must have this status, if there was one."""
-        if answer is None:
-            return None
-        if answer[0] != wanted:
-            self.wrong.append(f"{what}: {answer}")
-            return None
-        return answer[1]
-
-    # ---- what it does
-    def _issue(self, what: str, client: Registered) -> str | None:
-        form = {"grant_type": "client_credentials"}
-        told = self.expect(what, 200, self.call(what, "POST", TOKEN, form, client))
-        if told is None:
-            return None
-        token: str = told["access_token"]
-        self.alive.append(token)
-        return token
-
-    def issue(self) -> None:
-        self._issue("issue", self._traffic.opaque)
-
-    def issue_jwt(self) -> None:
-        token = self._issue("issue a JWT", self._traffic.jwt)
-        keys = self.call("keys", "GET", JWKS)
-        if token and keys:
-            jwt.decode(token, KeySet.import_key_set(keys[1]), algorithms=["ES256"])
-
-    def _checked(self, what: str, token: str, wanted: bool) -> None:
-        told = self.expect(what, 200, self.call(what, "POST", INTROSPECT, {"token": token}, self._traffic.checker))
-        if told is not None and told["active"] is not wanted:
-            self.wrong.append(f"{what}: {told}")
-
-    def check(self) -> None:
-        if self.alive:
-            self._checked("check", self._random.choice(self.alive), True)
-
-    def check_dead(self) -> None:
-        if self.dead:
-            self._checked("check a dead one", self._random.choice(self.dead), False)
-
-    def revoke(self) -> None:
-        while self.alive:
-            token = self.alive.pop(0)
-            if self.expect("revoke", 200, self.call("revoke", "POST", REVOKE, {"token": token}, None)) is not None:
-                self.dead.append(token)  # else nobody knows whether it lives
-            if len(self.alive) <= KEPT:
-                return
-
-    def keys(self) -> None:
-        if self.expect("keys", 200, self.call("keys", "GET", JWKS)) is None:
-            self.wrong.append("no JWKS")
-
-    def session(self) -> None:
-        """Open a session by app password, use it, close it."""
-        opened = self.expect("open", 200, self.call("open", "POST", SESSION, None, token=self._traffic.app_password))
-        if opened is None:
-            return
-        token = opened["access_token"]
-        self.expect("session", 200, self.call("session", "GET", SESSION, token=token))
-        closed = self.expect("close", 200, self.call("close", "DELETE", SESSION, token=token))
-        if closed is not None:
-            self.expect("closed", 401, self.call("closed", "GET", SESSION, token=token))
-
-    def refresh(self) -> None:
-        """Rotate; where the answer was lost, ask again: nobody may be signed out by that."""
-        form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
-        told = self.expect("refresh", 200, self.call("refresh", "POST", TOKEN, form, self._traffic.party))
-        if told is not None:
-            self._refresh_token = told["refresh_token"]
-
-
-class Traffic:
-    """All callers, and what they know."""
-
-    def __init__(self, at: Cluster, here: Site, party: RelyingParty) -> None:
-        self.port = at.port
-        visitor = Visitor(at.replicas[0])
-        self.opaque = visitor.client("introspect", token_limit=-1)
-        self.jwt = visitor.client("introspect", token_limit=-1, token_format="jwt")
-        self.checker = visitor.client("introspect")
-        self.party = Registered(party.client_id, party.secret or "")
-        person = here.server.users.find("jane")
-        self.app_password = here.app_password(person, "sessions")
-        self.admin = Visitor.token(visitor, visitor.client("admin:keys"))
-        self.over = threading.Event()
-        self._calls, self._counted = 0, threading.Condition()
-        tokens = (party.tokens(Browser(here), scope="openid offline_access") for _ in range(CALLERS))
-        self.callers = [Caller(self, number, given["refresh_token"]) for number, given in enumerate(tokens)]
-
-    def count(self) -> None:
-        with self._counted:
-            self._calls += 1
-            self._counted.notify_all()
-
-    def goes_on(self, calls: int = 60) -> None:
-        """Wait for so many more calls."""
-        with self._counted:
-            enough = self._calls + calls
-            assert self._counted.wait_for(lambda: self._calls >= enough, PATIENCE), "the traffic stands still"
-
-    def away(self) -> int:
-        """How many calls have had no answer."""
-        return sum(sum(caller.away.values()) for caller in self.callers)
-
-    def wrong(self) -> list[str]:
-        return [wrong for caller in self.callers for wrong in caller.wrong]
-
-    @contextmanager
-    def flowing(self) -> Iterator[None]:
-        """Let them call meanwhile."""
-        for caller in self.callers:
-            caller.start()
-        try:
-            yield
-        finally:
-            self.over.set()
-            for caller in self.callers:
-                caller.join(30)
+ROTATE = "/api/v1/admin/keys/rotate"
+KINDS = {"issue", "issue a JWT", "check", "check a dead one", "revoke", "keys", "refresh"}
 
 
 @pytest.fixture
-def here(tmp_path: Path, postgresql_server: PostgreSQL, worker_id: str) -> Iterator[tuple[Cluster, Traffic]]:
-    """The cluster, and traffic that has not begun."""
-    with ExitStack() as stack:
-        at = stack.enter_context(
-            cluster.running(tmp_path / "cluster", postgresql_server.create(f"cluster_{worker_id}_{time.time_ns()}"))
-        )
-        inside = at.replicas[0].inside
-        application = assembly.application(inside, assembly.stores(at.replicas[0].settings))
-        site = Site(inside, application, HttpClient(application), inside.clock)  # type: ignore[arg-type]
-        join(site)
-        yield at, Traffic(at, site, relying_party(site))
+def at(tmp_path: Path, postgresql_server: PostgreSQL, worker_id: str) -> Iterator[Cluster]:
+    """The cluster."""
+    database = postgresql_server.create(f"cluster_{worker_id}_{time.time_ns()}")
+    with cluster.running(tmp_path / "cluster", database) as at:
+        yield at
 
 
 @proves("S-121", "S-131", "S-132", "S-037", "S-054")
 def test_mixed_traffic_sees_no_wrong_answer_while_replicas_keys_and_redis_come_and_go(
-    here: tuple[Cluster, Traffic],
+    at: Cluster,
 ) -> None:
     """Only what was under way at a kill gets 502 or 503; all that was acknowledged holds at every replica."""
-    at, traffic = here
+    traffic = Traffic(at.replicas[0], at.port)
     first, second, third = at.replicas
     with traffic.flowing():
         traffic.goes_on(200)
@@ -268,10 +66,9 @@ def test_mixed_traffic_sees_no_wrong_answer_while_replicas_keys_and_redis_come_a
         traffic.goes_on(200)
         assert traffic.away() == before  # nothing has to be restarted
     assert traffic.wrong() == []
-    done = sum((caller.done for caller in traffic.callers), Counter[str]())
-    assert {"issue", "issue a JWT", "check", "check a dead one", "revoke", "keys", "refresh"} <= set(done), done
+    assert set(traffic.done()) >= KINDS
     for replica in at.replicas:
-        _all_known(Visitor(replica), traffic)
+        traffic.check_at(replica)
 
 
 def _rotate(port: int, token: str) -> int:
@@ -279,10 +76,3 @@ def _rotate(port: int, token: str) -> int:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         connection.request("POST", ROTATE, json.dumps({"now": True}), headers)
         return connection.getresponse().status
-
-
-def _all_known(visitor: Visitor, traffic: Traffic) -> None:
-    """A replica knows every token whose issue or revocation was acknowledged."""
-    for caller in traffic.callers:
-        assert [token for token in caller.alive if not visitor.introspect(token, traffic.checker)["active"]] == []
-        assert [token for token in caller.dead if visitor.introspect(token, traffic.checker)["active"]] == []
