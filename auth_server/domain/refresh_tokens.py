@@ -127,10 +127,13 @@ class RefreshTokens:
         """Tell whether a token has not been used yet."""
         return presented.number == presented.family.number
 
-    def redeem(self, presented: Presented) -> str:
+    def redeem(self, presented: Presented, data: bytes | None = None) -> str:
         """Use a token up and return its successor; a second time soon after, the same one again.
 
         The grace begins when the successor was made, does not extend itself, and is over when that was used.
+
+        Args:
+            data: what was authorized, where that is not what it was.
 
         Raises:
             Reused: it was used before that; the caller ends the family.
@@ -138,7 +141,7 @@ class RefreshTokens:
         family, now = presented.family, self._clock()
         families = self._records.refresh_families
         expires_at = min(now + self._idle, family.ends_at)
-        if self.counts(presented) and families.advance(family.family_id, family.number, now, expires_at):
+        if self.counts(presented) and families.advance(family.family_id, family.number, now, expires_at, data):
             return self._value(family.family_id, presented.number + 1)
         current = families.get(family.family_id)
         if current is None or current.number != presented.number + 1 or now >= current.used_at + self._grace:

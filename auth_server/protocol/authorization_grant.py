@@ -1,7 +1,7 @@
 """What a person has allowed a client (RFC 6749 §1.3): kept with a code, and with the refresh tokens that come of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -170,9 +170,18 @@ def issued_as(
 
 def first_refresh_token(allowed: Allowed, client: Client, user: User, server: Server) -> str:
     """Begin a line of refresh tokens."""
-    data = {**kept(allowed), "nonce": ""}  # OIDC Core §12.2: an ID token of a refresh should have none
-    rotates = profiles.of(client).rotates
-    return server.refresh_tokens.begin(allowed.family, user.uid, client.client_id, orjson.dumps(data), rotates=rotates)
+    data, rotates = _data_of_line(allowed), profiles.of(client).rotates
+    return server.refresh_tokens.begin(allowed.family, user.uid, client.client_id, data, rotates=rotates)
+
+
+def newly_bound(allowed: Allowed, caller: Caller) -> bytes | None:
+    """Return what a line stands for from now on, if it takes the key that is proven here first (RFC 9449 §5)."""
+    jkt = refresh_key(caller)
+    return _data_of_line(replace(allowed, jkt=jkt)) if jkt and not allowed.jkt else None
+
+
+def _data_of_line(allowed: Allowed) -> bytes:
+    return orjson.dumps({**kept(allowed), "nonce": ""})  # OIDC Core §12.2: an ID token of a refresh should have none
 
 
 def of_refresh_token(presented: Presented) -> Allowed:

@@ -314,8 +314,12 @@ class RefreshFamilies(Protocol):
     def get(self, family_id: str) -> RefreshFamily | None: ...
     def add(self, family: RefreshFamily) -> None: ...
 
-    def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
-        """Let the next token count in place of *number*, in one statement; tell whether this call did it."""
+    def advance(self, family_id: str, number: int, at: int, expires_at: int, data: bytes | None = None) -> bool:
+        """Let the next token count in place of *number*, in one statement; tell whether this call did it.
+
+        Args:
+            data: takes the place of the family's; None leaves that as it is.
+        """
 
     def remove(self, *, family_id: str | None = None, uid: str | None = None, client_id: str | None = None) -> int:
         """Remove one, or those of a user, or of a user at one client; return how many there were."""

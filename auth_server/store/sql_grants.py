@@ -72,13 +72,14 @@ class SqlRefreshFamilies:
         with writing(self._engine) as connection:
             connection.execute(insert(self.table).values(**asdict(family)))
 
-    def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
+    def advance(self, family_id: str, number: int, at: int, expires_at: int, data: bytes | None = None) -> bool:
         if self._shortcuts is not None:
-            return self._shortcuts.advance(family_id, number, at, expires_at)
+            return self._shortcuts.advance(family_id, number, at, expires_at, data)
         c = self.table.c
         counts = (c.family_id == family_id) & (c.number == number)
         with writing(self._engine) as connection:
-            values = {"number": number + 1, "used_at": at, "expires_at": expires_at}
+            values: dict[str, object] = {"number": number + 1, "used_at": at, "expires_at": expires_at}
+            values |= {} if data is None else {"data": data}
             return connection.execute(update(self.table).where(counts).values(**values)).rowcount > 0
 
     def remove(self, *, family_id: str | None = None, uid: str | None = None, client_id: str | None = None) -> int:

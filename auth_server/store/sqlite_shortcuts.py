@@ -23,7 +23,8 @@ _USER = f"SELECT {', '.join(field.name for field in fields(User))} FROM users WH
 _FAMILY = f"SELECT {', '.join(field.name for field in fields(RefreshFamily))} FROM refresh_families WHERE family_id = ?"
 _CONSENT = f"SELECT {', '.join(field.name for field in fields(Consent))} FROM consents WHERE uid = ? AND client_id = ?"
 _ADVANCE = (
-    "UPDATE refresh_families SET number = number + 1, used_at = ?, expires_at = ? WHERE family_id = ? AND number = ?"
+    "UPDATE refresh_families SET number = number + 1, used_at = ?, expires_at = ?, data = coalesce(?, data)"
+    " WHERE family_id = ? AND number = ?"
 )
 _NOTE = "INSERT INTO audit_events (at, event, outcome, actor, client_id, address, details) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
@@ -135,9 +136,9 @@ class SqliteShortcuts:
                 raise _unavailable(error) from error
         self._noted = True
 
-    def advance(self, family_id: str, number: int, at: int, expires_at: int) -> bool:
+    def advance(self, family_id: str, number: int, at: int, expires_at: int, data: bytes | None) -> bool:
         """Do what `RefreshFamilies.advance` does."""
-        values = (at, expires_at, family_id, number)
+        values = (at, expires_at, data, family_id, number)
         try:
             return self._synced.run(lambda connection: connection.execute(_ADVANCE, values).rowcount) > 0
         except sqlite3.Error as error:

@@ -75,6 +75,24 @@ def test_a_public_clients_refresh_token_needs_its_key(
     assert told["cnf"] == {"jkt": prover.jkt}
 
 
+@proves("RFC 9449 §5")
+def test_a_public_clients_refresh_token_takes_the_key_of_the_first_proof(
+    here: Site, public: RelyingParty, browser: Browser, prover: Prover
+):
+    """One that began without a key: the successor of the first refresh with a proof needs that key, and keeps it."""
+    tokens = public.redeem(public.code(browser, scope=OFFLINE)).json
+    plain = public.refresh(tokens["refresh_token"]).json
+    assert (tokens["token_type"], plain["token_type"]) == ("Bearer", "Bearer")
+    bound = public.refresh(plain["refresh_token"], proof=prover.proof(here.clock.now, TOKEN)).json
+    assert bound["token_type"] == "DPoP"
+    for token in (plain["refresh_token"], bound["refresh_token"]):
+        for proof in (None, Prover(ISSUER).proof(here.clock.now, TOKEN)):
+            assert public.refresh(token, proof=proof).json["error"] == "invalid_grant"
+    again = public.refresh(plain["refresh_token"], proof=prover.proof(here.clock.now, TOKEN)).json
+    assert again["refresh_token"] == bound["refresh_token"], "a repeated request"
+    assert public.refresh(bound["refresh_token"], proof=prover.proof(here.clock.now, TOKEN)).status_code == 200
+
+
 @proves("S-039")
 def test_a_device_keeps_its_key(here: Site, jane: User, browser: Browser, prover: Prover):
     """What a device without a secret gets is bound to the key that it came back with."""

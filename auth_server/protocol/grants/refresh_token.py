@@ -6,7 +6,7 @@ from contextlib import suppress
 from auth_server.domain import scopes
 from auth_server.domain.refresh_tokens import Presented, Reused
 from auth_server.protocol import profiles
-from auth_server.protocol.authorization_grant import check_key, issued_as, of_refresh_token, still_allowed
+from auth_server.protocol.authorization_grant import check_key, issued_as, newly_bound, of_refresh_token, still_allowed
 from auth_server.protocol.client_authentication import authenticate
 from auth_server.protocol.errors import InvalidGrant, InvalidRequest, InvalidScope, UnauthorizedClient
 from auth_server.protocol.feature import Authorization, Caller, Feature, Grant
@@ -41,7 +41,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
     family = allowed.family
     user = still_allowed(allowed, client, server)
     scope = narrowed(request.form.get("scope", ""), allowed.scope)
-    successor = _redeemed(presented, client, request, server)
+    successor = _redeemed(presented, newly_bound(allowed, caller), client, request, server)
 
     def beside(access_token: str) -> Mapping[str, object]:
         members: dict[str, object] = {"refresh_token": successor}
@@ -71,7 +71,7 @@ def narrowed(asked: str, allowed: str) -> str:
     return scope
 
 
-def _redeemed(presented: Presented, client: Client, request: Request, server: Server) -> str:
+def _redeemed(presented: Presented, data: bytes | None, client: Client, request: Request, server: Server) -> str:
     """Use the token up. One that was used before, and not just now, ends everything that came of the same code.
 
     That of a client whose profile has no rotation goes on counting (S-040).
@@ -79,7 +79,7 @@ def _redeemed(presented: Presented, client: Client, request: Request, server: Se
     if not profiles.of(client).rotates and server.refresh_tokens.counts(presented):
         return request.form["refresh_token"]
     with suppress(Reused):
-        return server.refresh_tokens.redeem(presented)
+        return server.refresh_tokens.redeem(presented, data)
     server.refresh_tokens.end(bytes.fromhex(presented.family.family_id))
     uid = presented.family.uid
     server.audit.record(

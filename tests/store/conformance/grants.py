@@ -78,7 +78,11 @@ class TestGrants:
         assert families.advance(FAMILY.family_id, 0, NOW + 3, NOW + 13)
         assert not families.advance(FAMILY.family_id, 0, NOW + 4, NOW + 14)
         assert not families.advance("0" * 64, 0, NOW, NOW)
-        assert families.get(FAMILY.family_id) == replace(FAMILY, number=1, used_at=NOW + 3, expires_at=NOW + 13)
+        moved = replace(FAMILY, number=1, used_at=NOW + 3, expires_at=NOW + 13)
+        assert families.get(FAMILY.family_id) == moved
+        assert families.advance(FAMILY.family_id, 1, NOW + 3, NOW + 13, b"other data")
+        assert not families.advance(FAMILY.family_id, 1, NOW + 3, NOW + 13, b"late data")
+        assert families.get(FAMILY.family_id) == replace(moved, number=2, data=b"other data")
 
     def test_families_are_removed_by_each_name(self, records: Records):
         """By themselves, by user, by user and client; never all for want of a name."""
