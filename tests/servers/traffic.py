@@ -81,11 +81,14 @@ class Caller(threading.Thread):
             self._http.request(method, path, body, headers)
             answer = self._http.getresponse()
             told = answer.read()
-        except (ConnectionError, http.client.HTTPException):
+        except (ConnectionError, http.client.HTTPException) as error:
             self._http.close()
             if not self._traffic.breaks:
                 raise
-            self.away[what] += 1
+            if isinstance(error, ConnectionRefusedError):  # no worker is there, and nothing was sent
+                self._traffic.over.wait(0.01)
+            else:
+                self.away[what] += 1
             return None
         if answer.status in AWAY:
             self.away[what] += 1
