@@ -43,6 +43,7 @@ def settings(request: pytest.FixtureRequest, worker_id: str) -> dict[str, str]:
     given = {}
     if "redis" in request.param:
         redis: Redis = request.getfixturevalue("redis_server")
+        redis.ask("FLUSHALL")  # the clock stands still, and the throttles of an earlier test with it
         given["redis_url"] = redis.url
     if "postgresql" in request.param:
         postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
