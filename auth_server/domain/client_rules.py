@@ -53,6 +53,7 @@ def checked(client: Client, can: Capabilities) -> Client:
     """
     if not credentials.CLIENT_ID(client.client_id):
         raise InvalidInput("client-id", "must have 1 to 255 characters of A-Z a-z 0-9 . _ ~ : / -")
+    client = replace(client, response_types=_in_our_order(client.response_types, can.response_types))
     _check_choices(client, can)
     _check_values(client)
     _check_openid(client)
@@ -63,6 +64,12 @@ def checked(client: Client, can: Capabilities) -> Client:
     client = can.profiles[client.profile](client, can.signing_algs)
     scope = scopes.chosen(client.scope) if client.scope else ""
     return replace(client, scope=scope, token_limit=client.token_limit if client.token_limit > 0 else -1)
+
+
+def _in_our_order(response_types: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]:
+    """Return response types as we write them: the order of their words says nothing (OAuth Response Types §3)."""
+    written = {frozenset(one.split()): one for one in ours}
+    return tuple(dict.fromkeys(written.get(frozenset(one.split()), one) for one in response_types))
 
 
 def _check_called(member: Member, client: Client, outbound: Outbound) -> None:

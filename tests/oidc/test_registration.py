@@ -273,6 +273,12 @@ def statement(alg: str) -> str:
     return ".".join([*encoded, "" if alg == "none" else "c2lnbmF0dXJl"])
 
 
+def test_words_of_a_response_type_may_come_in_any_order(here: Site) -> None:
+    """They are a set (OAuth 2.0 Multiple Response Type Encoding Practices §3)."""
+    told = registered(here, response_types=["id_token code"], grant_types=["implicit", "authorization_code"])
+    assert told["response_types"] == ["code id_token"]
+
+
 URI, META = "invalid_redirect_uri", "invalid_client_metadata"
 DANGEROUS: list[tuple[dict[str, Any], str]] = [
     ({"redirect_uris": []}, URI),
