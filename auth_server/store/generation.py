@@ -16,8 +16,8 @@ class Near(Protocol):
     def generation(self) -> int | None:
         """Return what was published; None if that is lost."""
 
-    def publish_generation(self, value: int) -> None:
-        """Remember the number, unless it knows a higher one."""
+    def publish_generation(self, value: int, in_place_of: int | None = None) -> None:
+        """Remember the number, unless a higher one is known; or if *in_place_of* is."""
 
 
 class _Look(threading.local):
@@ -69,18 +69,23 @@ class Generation:
     def publish(self) -> None:
         """Let those who ask elsewhere know what the database says.
 
+        What is published is never ahead of the database, so a higher number is that of another database, or of this one
+        before a backup was restored: it goes.
+
         Raises:
             Unavailable: one of the two does not answer, or takes nothing; if it is the other, it is not asked any more
                 until it does.
         """
         if self._near is None:
             return
+        known = self._near.generation()  # first: what is stored may move on meanwhile
         stored = self.stored()
-        try:
-            self._near.publish_generation(stored)
-        except Unavailable:
-            self._is_trusted = False
-            raise
+        if known != stored:
+            try:
+                self._near.publish_generation(stored, known if known is not None and known > stored else None)
+            except Unavailable:
+                self._is_trusted = False
+                raise
         self._is_trusted = True
 
     def learn(self, value: int) -> None:

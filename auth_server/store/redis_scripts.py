@@ -268,7 +268,9 @@ return {1, 0}
 PUBLISH = Script(
     """
 local known = redis.call('GET', prefix .. 'generation')
-if not known or tonumber(known) < tonumber(ARGV[1]) then redis.call('SET', prefix .. 'generation', ARGV[1]) end
+if not known or tonumber(known) < tonumber(ARGV[1]) or known == ARGV[2] then
+  redis.call('SET', prefix .. 'generation', ARGV[1])
+end
 """,
     flags="allow-oom",
 )

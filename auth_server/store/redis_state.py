@@ -354,9 +354,9 @@ class RedisState:
         known = self._ask(b"GET", self._generation)
         return None if known is None else int(known)
 
-    def publish_generation(self, value: int) -> None:
-        """Remember the generation of the records, unless a higher one is known."""
-        self._run(redis_scripts.PUBLISH, value)
+    def publish_generation(self, value: int, in_place_of: int | None = None) -> None:
+        """Remember the generation of the records, unless a higher one is known; or if *in_place_of* is."""
+        self._run(redis_scripts.PUBLISH, value, "" if in_place_of is None else in_place_of)
 
     def sync(self) -> None:
         """Do nothing: Redis syncs by its own setting `appendfsync`."""

@@ -44,7 +44,11 @@ _EACH = (
     f"SELECT {_COLUMNS}, number FROM entries WHERE {{where}} AND number < ? AND +kind = ? AND {_LIVES}"
     " AND taken_at IS NULL ORDER BY number DESC LIMIT ?"
 )
-_KEPT = f"INSERT INTO kept_by_{{index}} ({_COLUMNS}, kind, newest, now) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INTO_KEPT = f"({_COLUMNS}, kind, newest, now) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_KEPT = {
+    index: f"INSERT INTO kept_by_{index.name.lower()} {_INTO_KEPT}"
+    for index in (Index.CLIENT, Index.SUBJECT, Index.FAMILY)
+}
 # Putting an entry and dropping what it displaces as one statement: each gives other threads the interpreter, and to get
 # it back takes longer than the statement. The index of clients knows when their entries expire.
 _KEEP = f"""
@@ -52,10 +56,9 @@ CREATE TEMP VIEW kept_by_{{index}} AS SELECT {_COLUMNS}, kind, 0 AS newest, 0 AS
 CREATE TEMP TRIGGER keep_by_{{index}} INSTEAD OF INSERT ON kept_by_{{index}} BEGIN
     INSERT OR REPLACE INTO entries ({_COLUMNS}, kind) VALUES
         (NEW.key, NEW.expires_at, NEW.data, NEW.client_id, NEW.subject, NEW.family, NEW.kind);
-    DELETE FROM entries WHERE {{these}} AND expires_at <= NEW.now
-        AND EXISTS (SELECT 1 FROM entries WHERE {{these}} LIMIT 1 OFFSET NEW.newest);
-    DELETE FROM entries WHERE number IN
-        (SELECT number FROM entries WHERE {{these}} ORDER BY number DESC LIMIT -1 OFFSET NEW.newest);
+    DELETE FROM entries WHERE {{these}} AND number <=
+        (SELECT number FROM entries WHERE {{these}} AND (expires_at IS NULL OR expires_at > NEW.now)
+        ORDER BY number DESC LIMIT 1 OFFSET NEW.newest);
 END;
 """
 _KEEPS = "".join(
@@ -191,7 +194,7 @@ class SqliteState:
         if keep is None:
             self._execute(_PUT, row)
         else:
-            self._execute(_KEPT.format(index=keep.index.name.lower()), (*row, keep.newest, now))
+            self._execute(_KEPT[keep.index], (*row, keep.newest, now))
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         rows = self._read(_GET, (int(kind), key, now))

@@ -61,7 +61,7 @@ class Entry:
     family: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as above
 class Keep:
     """A limit on living entries of one kind: the *newest* ones that share the new entry's *index* value stay."""
 

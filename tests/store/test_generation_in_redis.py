@@ -77,8 +77,8 @@ def test_what_is_rolled_back_is_not_published(two: Two) -> None:
     assert two.published() == before
 
 
-@pytest.mark.parametrize("loss", [("DEL", NUMBER), ("SET", NUMBER, "1")])
-def test_a_number_that_redis_lost_or_has_from_old_times_is_put_right(two: Two, loss: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("loss", [("DEL", NUMBER), ("SET", NUMBER, "1"), ("SET", NUMBER, "9999")])
+def test_a_number_that_redis_lost_or_has_from_elsewhere_is_put_right(two: Two, loss: tuple[str, ...]) -> None:
     """By the background work of any replica, within a second."""
     join(two.a)
     right = two.published()
@@ -116,6 +116,20 @@ def test_a_redis_that_takes_no_writes_is_not_asked(two: Two) -> None:
     two.b.server.records.publish()
     two.a.server.users.change(user.uid, Changes(enabled=False))
     assert not alive(two.b, session)
+
+
+def test_a_redis_that_another_database_used_is_put_right_before_it_is_used(two: Two, tmp_path: Path) -> None:
+    """Its number is higher than any of the new database, so no change would be noticed."""
+    join(two.a)
+    two.redis.command("SET", NUMBER, "9999")
+    settings = {"redis_url": two.redis.url, "key_encryption_key": b64encode(b"k" * 32).decode()}
+    here = site(tmp_path / "c", database_url=two.database.create("another"), **settings)
+    user = join(here)
+    session = signed_in(here)
+    assert two.published() < 9999
+    here.server.users.change(user.uid, Changes(enabled=False))
+    assert not alive(here, session)
+    here.server.close()
 
 
 @proves("S-134")

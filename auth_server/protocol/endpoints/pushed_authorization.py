@@ -146,7 +146,7 @@ _REQUEST: Schema = {
     "properties": {
         "client_id": {"type": "string"},
         "response_type": {"type": "string", "examples": ["code"]},
-        "redirect_uri": {"type": "string", "format": "uri"},
+        "redirect_uri": {"type": "string", "description": "A registered one; empty is absent (RFC 6749 §3.1)."},
         "scope": {"type": "string", "description": "Words parted by spaces."},
         "state": {"type": "string"},
         "code_challenge": {"type": "string", "description": "base64url of the SHA-256 of a secret (RFC 7636)."},
