@@ -119,7 +119,8 @@ class PostgresqlConnection:
             result = libpq.get_result()
             if result is None:
                 break
-            answer = answer or result
+            if answer is None or result.status not in _DONE:  # a commit may fail after the statement was answered
+                answer = result
         if answer is None:
             raise psycopg.OperationalError("no answer")
         return answer

@@ -7,10 +7,14 @@ import pytest
 from sqlalchemy import text
 
 from auth_server import assembly
+from auth_server.errors import Unavailable
 from auth_server.store.database_state import DatabaseState
 from auth_server.store.engine import create, writing
+from auth_server.store.postgresql_connection import PostgresqlConnection
+from auth_server.store.raw_connections import Connections
 from auth_server.store.schema import RECORDS, SHARED_STATE
 from auth_server.store.state import State
+from tests import proves
 from tests.servers.postgresql import PostgreSQL
 from tests.store.conformance.contention import TestStateContention
 from tests.store.conformance.state import *  # noqa: F403
@@ -53,3 +57,17 @@ class TestSerializableContention(TestStateContention):
     @pytest.fixture
     def open_state(self, empty: str) -> Callable[[], State]:
         return partial(opened, empty + SERIALIZABLE)
+
+
+@proves("S-134")
+def test_what_fails_at_the_commit_is_not_acknowledged(empty: str) -> None:
+    """The answer to the statement has come by then; at SERIALIZABLE a conflict is told of so."""
+    engine = create(empty)
+    connections = Connections(engine, PostgresqlConnection)
+    connections.count("CREATE TABLE twice (number integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(Unavailable):
+        connections.count("INSERT INTO twice VALUES (1), (1)")
+    assert connections.rows("SELECT * FROM twice") == []
+    connections.rows("DROP TABLE twice")
+    connections.close()
+    engine.dispose()
