@@ -16,7 +16,9 @@ from tests.servers.auth_server import AuthServer, running
 from tests.servers.visitors import FORM, INTROSPECT, TOKEN, Visitor, basic_header
 
 PATIENCE = 1  # REQUEST_TIMEOUT
-BOUND = PATIENCE + 1.5  # until the last one is cut; both servers look now and then
+SLACK = 1.5  # seconds until the last one is cut; both servers look now and then
+BOUND = PATIENCE + SLACK
+CROWD_PATIENCE = 3  # longer, for a busy machine that stalls must not make the quick ones slow peers too
 PACE = 0.1  # seconds from byte to byte
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEAD = f"POST {TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n".encode()
@@ -34,6 +36,15 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A server that waits one second for a request."""
     folder = tmp_path_factory.mktemp("slow")
     with running(folder, request.param, real_time=True, request_timeout=PATIENCE) as server:
+        yield server
+        assert "Traceback" not in server.log()
+
+
+@pytest.fixture(scope="module", params=["gunicorn", "granian"])
+def patient_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthServer]:
+    """A server that waits a little longer."""
+    folder = tmp_path_factory.mktemp("crowd")
+    with running(folder, request.param, real_time=True, request_timeout=CROWD_PATIENCE) as server:
         yield server
         assert "Traceback" not in server.log()
 
@@ -114,20 +125,21 @@ def test_a_request_has_a_time_limit_as_a_whole(server: AuthServer, beginning: by
 
 @proves("S-140", "ASVS 15.2.2")
 @pytest.mark.parametrize("many", [500, 3000], ids=["500", "three times capacity"])
-def test_a_crowd_of_slow_peers_hinders_nobody(server: AuthServer, many: int):
+def test_a_crowd_of_slow_peers_hinders_nobody(patient_server: AuthServer, many: int):
     """Half of them in the head, half in the body: /livez and token requests are answered, and the crowd is cut."""
+    server, bound = patient_server, CROWD_PATIENCE + SLACK
     visitor = Visitor(server)
     client = visitor.client()
     crowd = Crowd(server.port, [BEGINNINGS["head"], BEGINNINGS["body"]] * (many // 2))
     try:
         waits = []
-        end = time.monotonic() + 6 * BOUND
+        end = time.monotonic() + 6 * bound
         while crowd.left and time.monotonic() < end:
             waits.append(seconds_for_livez(server))
             visitor.token(client)
             crowd.step()
         assert not crowd.left
-        assert max(waits) < (1 if many == 500 else BOUND * 2)
+        assert max(waits) < (1 if many == 500 else bound * 2)
         assert seconds_for_livez(server) < 1
         if many > 2000 and server.kind == "gunicorn":
             refused = [received for received in crowd.received.values() if received.startswith(b"HTTP/1.1 503")]
