@@ -17,6 +17,7 @@ COLUMNS = "key, expires_at, data, client_id, subject, family"  # of an entry, as
 DELETED = 10000  # entries by one statement of `revoke`, so that it ends in time
 _ABOVE = 2**63 - 1  # no entry has this number
 _DIGITS = 64  # of a whole key
+LIVES = "(expires_at IS NULL OR expires_at > {now})"
 _COLUMN = {Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
 
 
@@ -46,6 +47,26 @@ class Dialect(Protocol):
 
     def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
         """Delete entries, DELETED at most; return how many went, and whether none is left."""
+
+
+class Common:
+    """What all kinds of database are told alike."""
+
+    get = (
+        f"SELECT {COLUMNS} FROM state_entries"
+        f" WHERE kind = $1 AND key = $2 AND {LIVES.format(now='$3')} AND taken_at IS NULL"
+    )
+    swap = (
+        "UPDATE state_entries SET expires_at = $3, data = $4, client_id = $5, subject = $6, family = $7"
+        f" WHERE kind = $1 AND key = $2 AND data = $8 AND {LIVES.format(now='$9')} AND taken_at IS NULL"
+    )
+    listed = (
+        f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {LIVES.format(now='$2')}"
+        " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
+    )
+    full_at = "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value FROM generation"
+    give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
+    check = "SELECT 1 FROM state_spent LIMIT 1"
 
 
 class DatabaseState:

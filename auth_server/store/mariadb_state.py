@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from auth_server.errors import Unavailable
-from auth_server.store.database_state import COLUMNS, DELETED
+from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
 from auth_server.store.engine import TIMEOUT
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import Index, Keep, OnceKey
 
-_LIVES = "(expires_at IS NULL OR expires_at > {now})"
-_THIS = f"kind = $1 AND key = $2 AND client_id <=> $3 AND {_LIVES.format(now='$4')}"
+_THIS = f"kind = $1 AND key = $2 AND client_id <=> $3 AND {LIVES.format(now='$4')}"
 _TAKE = f"UPDATE state_entries SET taken_at = $4 WHERE {_THIS} AND taken_at IS NULL"
 _TAKEN = f"SELECT {COLUMNS} FROM state_entries WHERE {_THIS}"
 # Of the entries under a value those that are too many: the dead go first.
@@ -26,25 +25,10 @@ _FIRST_DRAW = "INSERT IGNORE INTO state_throttles (bucket, full_at) VALUES ($1, 
 _COLUMN = {Index.CLIENT: ("client_id", 3), Index.SUBJECT: ("subject", 4), Index.FAMILY: ("family", 5)}
 
 
-class MariadbState:
+class MariadbState(Common):
     """Their dialect (`database_state.Dialect`)."""
 
-    get = (
-        f"SELECT {COLUMNS} FROM state_entries"
-        f" WHERE kind = $1 AND key = $2 AND {_LIVES.format(now='$3')} AND taken_at IS NULL"
-    )
     put = f"REPLACE INTO state_entries (kind, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
-    swap = (
-        "UPDATE state_entries SET expires_at = $3, data = $4, client_id = $5, subject = $6, family = $7"
-        f" WHERE kind = $1 AND key = $2 AND data = $8 AND {_LIVES.format(now='$9')} AND taken_at IS NULL"
-    )
-    listed = (
-        f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {_LIVES.format(now='$2')}"
-        " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
-    )
-    full_at = "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value FROM generation"
-    give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
-    check = "SELECT 1 FROM state_spent LIMIT 1"
     purges: Sequence[str] = tuple(
         _PURGE.format(table=table, over=over)
         for table, over in (

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from auth_server.store.database_state import COLUMNS, DELETED
+from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import Index, Keep, OnceKey
 
-_LIVES = "(expires_at IS NULL OR expires_at > {now})"
 _ENTRY = ", ".join(f"state_entries.{column}" for column in COLUMNS.split(", "))
 # A plain UPDATE would tell of the first redemption only, and who comes second would have to ask again: whether it is a
 # replay, or the entry was revoked at that moment. So the row is locked first, which shows how others have left it.
@@ -14,7 +13,7 @@ _TAKE = f"""
 UPDATE state_entries SET taken_at = coalesce(found.taken_at, $4)
 FROM (
     SELECT number, taken_at FROM state_entries
-    WHERE kind = $1 AND key = $2 AND client_id IS NOT DISTINCT FROM $3 AND {_LIVES.format(now="$4")} FOR UPDATE
+    WHERE kind = $1 AND key = $2 AND client_id IS NOT DISTINCT FROM $3 AND {LIVES.format(now="$4")} FOR UPDATE
 ) AS found
 WHERE state_entries.number = found.number
 RETURNING {_ENTRY}, found.taken_at IS NULL
@@ -48,29 +47,14 @@ _AMONG = {
 }
 
 
-class PostgresqlState:
+class PostgresqlState(Common):
     """Its dialect (`database_state.Dialect`)."""
 
-    get = (
-        f"SELECT {COLUMNS} FROM state_entries"
-        f" WHERE kind = $1 AND key = $2 AND {_LIVES.format(now='$3')} AND taken_at IS NULL"
-    )
     put = (
         f"INSERT INTO state_entries (kind, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
         " ON CONFLICT (kind, key) DO UPDATE SET number = EXCLUDED.number, taken_at = NULL, "
         + ", ".join(f"{column} = EXCLUDED.{column}" for column in COLUMNS.split(", ")[1:])
     )
-    swap = (
-        "UPDATE state_entries SET expires_at = $3, data = $4, client_id = $5, subject = $6, family = $7"
-        f" WHERE kind = $1 AND key = $2 AND data = $8 AND {_LIVES.format(now='$9')} AND taken_at IS NULL"
-    )
-    listed = (
-        f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {_LIVES.format(now='$2')}"
-        " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
-    )
-    full_at = "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value FROM generation"
-    give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
-    check = "SELECT 1 FROM state_spent LIMIT 1"
     purges: Sequence[str] = tuple(
         _PURGE.format(table=table, name=name, over=over)
         for table, name, over in (

@@ -172,17 +172,22 @@ class RedisState:
         self._local.connection.disconnect()
 
     def _exchange(self, *command: bytes | str | int) -> Any:
-        """Send one command and return its whole answer, or throw the connection away."""
+        """Send one command and return its answer."""
+        (answer,) = self._round_trip(command)
+        if isinstance(answer, ResponseError):
+            if isinstance(answer, _ELSEWHERE):
+                self.leave()
+            raise answer
+        return answer
+
+    def _round_trip(self, *commands: tuple[bytes | str | int, ...]) -> list[Any]:
+        """Send commands and return their whole answers, errors among them; or throw the connection away."""
         connection = self._connection()
         try:
-            packed = pack_command(command)  # type: ignore[arg-type]  # hiredis means a tuple of any length
+            packed = b"".join(map(pack_command, commands))  # type: ignore[arg-type]  # hiredis means tuples of any length
             connection.send_packed_command((packed,), check_health=False)
-            return connection.read_response()
-        except ResponseError as error:  # an answer too, and complete
-            if isinstance(error, _ELSEWHERE):
-                connection.disconnect()
-            raise
-        except BaseException:
+            return [_read(connection) for _ in commands]
+        except BaseException:  # whatever it is: an answer that nobody has read must meet no other question
             connection.disconnect()
             raise
 
@@ -210,25 +215,16 @@ class RedisState:
     def _ask_and_more(self, *command: bytes | str) -> Any:
         """Send a command like `_ask`; what is asked for soon comes along in the same round trip."""
         ahead = self._ahead
-        commands = [command, (b"GET", self._generation)]
-        if ahead.id is not None:
-            commands.append((b"HMGET", ahead.id, *_FIELDS))
+        soon = () if ahead.id is None else ((b"HMGET", ahead.id, *_FIELDS),)
         try:
-            connection = self._connection()
-            try:
-                packed = b"".join(pack_command(one) for one in commands)  # type: ignore[arg-type]  # as above
-                connection.send_packed_command((packed,), check_health=False)
-                answers = [_read(connection) for _ in commands]
-            except BaseException:
-                connection.disconnect()
-                raise
+            answers = self._round_trip(command, (b"GET", self._generation), *soon)
         except RedisError as error:
             raise Unavailable(_reason(error)) from error
         if any(isinstance(answer, ResponseError) for answer in answers):
             return self._ask(*command)  # it sees to what may be wrong
         if self._learn is not None and answers[1] is not None:
             self._learn(int(answers[1]))
-        if ahead.id is not None:
+        if soon:
             ahead.row = answers[2]
         return answers[0]
 

@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from pathlib import Path
 
 from tests.servers.auth_server import ROOT, free_port
 from tests.servers.packages import find
+from tests.servers.processes import until_it_listens
 from tests.servers.visitors import Answer
 
 DEPLOY = ROOT / "deploy"
 NAME, MTLS_NAME = "auth.example.org", "mtls.auth.example.org"
 KINDS = ("nginx", "caddy")
-PATIENCE = 10  # seconds for a start
 UPSTREAMS = (2342, 2343)
 """The replicas' ports in the examples."""
 
@@ -97,13 +96,7 @@ def running(kind: str, folder: Path, upstreams: Sequence[int], certificates: Pat
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + PATIENCE
-        while process.poll() is None and time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.02)
-        else:
-            raise RuntimeError((folder / "log").read_text())
+        until_it_listens(process, port, folder / "log")
         yield Proxy(port, process, (certificates / "client.crt", certificates / "client.key"))
     finally:
         process.terminate()

@@ -2,7 +2,7 @@
 
 import signal
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tests import proves
 from tests.servers import postgresql
 from tests.servers.auth_server import AuthServer
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.processes import until
 from tests.servers.visitors import SESSION, TOKEN, Registered, Visitor
 
 DAY = 86400
@@ -40,15 +41,6 @@ def two(tmp_path_factory: pytest.TempPathFactory, postgresql_server: PostgreSQL,
     two = Replicas(tmp_path_factory.mktemp("replicas"), postgresql_server.create(f"replicas_{worker_id}"))
     yield two
     two.stop()
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Wait for what happens in the background."""
-    for _ in range(400):
-        if done():
-            return
-        signal.sigtimedwait([], 0.025)
-    raise AssertionError("it did not happen")
 
 
 def active(visitor: Visitor, token: str, client: Registered) -> bool:
@@ -139,7 +131,7 @@ def test_clocks_may_be_apart(tmp_path: Path, postgresql_server: PostgreSQL) -> N
         token = two.at_a.token(client)
         keys = two.a.inside.records.keys.all()
         two.b.clock.advance(40 * DAY)
-        until(lambda: "this machine's clock is +34560" in two.b.log())
+        until(lambda: "this machine's clock is +34560" in two.b.log(), 10)
         two.at_b.post(TOKEN, {"grant_type": "client_credentials"}, basic=(client.client_id, "x" * 43))
         assert two.a.inside.records.keys.all() == keys
         assert active(two.at_a, token, client)

@@ -1,19 +1,17 @@
 """Three replicas of our server behind nginx, on one PostgreSQL and one Redis, all as processes on loopback."""
 
 import os
-import socket
 import subprocess
-import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.servers.auth_server import AuthServer, free_port
 from tests.servers.packages import find
+from tests.servers.processes import until_it_listens
 from tests.servers.redis import Redis
 
-PATIENCE = 10  # seconds for nginx to start
 APPEND_ONLY = ("--appendonly", "yes", "--appendfsync", "always")
 _NGINX = """
 daemon off; pid {folder}/pid; error_log stderr warn; worker_processes 1; events {{}}
@@ -98,13 +96,7 @@ def _nginx(configuration: Path, port: int) -> Iterator[None]:
     with log.open("ab") as errors:
         process = subprocess.Popen([find("nginx"), "-e", "stderr", "-c", configuration], stderr=errors)
     try:
-        end = time.monotonic() + PATIENCE
-        while process.poll() is None and time.monotonic() < end:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.02)
-        else:
-            raise RuntimeError(log.read_text())
+        until_it_listens(process, port, log)
         yield
     finally:
         process.terminate()

@@ -1,10 +1,8 @@
 """A MariaDB server of our own: one for all test processes, stopped by the last that leaves."""
 
-import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pymysql
 
+from tests.servers import sharing
 from tests.servers.packages import find
 
 USER = "mysql"  # as whom the server runs when we are root
@@ -116,31 +115,26 @@ class MariaDB:
 @contextmanager
 def shared(folder: Path) -> Iterator[MariaDB]:
     """The server of all processes that name the same *folder*: the first starts it, the last stops it."""
-    place = folder / "mariadb.place"
-    with (folder / "mariadb.users").open("w") as users:
-        with _alone(folder):
-            fcntl.flock(users, fcntl.LOCK_SH)  # held as long as we use the server
-            if place.exists():
-                server = MariaDB(Path(place.read_text()))
-            else:
-                server = MariaDB(_new_folder())
-                server.make()
-                server.start()
-                place.write_text(str(server.folder))
-        try:
-            yield server
-        finally:
-            with _alone(folder), suppress(BlockingIOError):
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody else does any more
-                place.unlink()
-                server.stop()
-                server.remove()
+    with sharing.shared("mariadb", folder, MariaDB, _started, _end) as server:
+        yield server
+
+
+def _started() -> MariaDB:
+    server = MariaDB(sharing.new_folder("mariadb", USER))
+    server.make()
+    server.start()
+    return server
+
+
+def _end(server: MariaDB) -> None:
+    server.stop()
+    server.remove()
 
 
 @contextmanager
 def running() -> Iterator[MariaDB]:
     """A server for one test alone, which may stop it."""
-    server = MariaDB(_new_folder())
+    server = MariaDB(sharing.new_folder("mariadb", USER))
     try:
         server.make()
         server.start()
@@ -148,18 +142,3 @@ def running() -> Iterator[MariaDB]:
     finally:
         server.stop()
         server.remove()
-
-
-def _new_folder() -> Path:
-    """Make a folder with a path short enough for a socket, where the server's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, USER, USER)
-    return folder
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / "mariadb.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

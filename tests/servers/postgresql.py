@@ -1,14 +1,13 @@
 """A PostgreSQL server of our own: one for all test processes, stopped by the last that leaves."""
 
-import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.servers import sharing
 from tests.servers.packages import find
 
 USER = "postgres"  # as whom the server runs when we are root, which it refuses
@@ -89,35 +88,16 @@ def mortal() -> Iterator[PostgreSQL]:
 @contextmanager
 def shared(folder: Path) -> Iterator[PostgreSQL]:
     """The server of all processes that name the same *folder*: the first starts it, the last stops it."""
-    place = folder / "postgresql.place"
-    with (folder / "postgresql.users").open("w") as users:
-        with _alone(folder):
-            fcntl.flock(users, fcntl.LOCK_SH)  # held as long as we use the server
-            if place.exists():
-                server = PostgreSQL(Path(place.read_text()))
-            else:
-                server = PostgreSQL(new_folder())
-                server.start()
-                place.write_text(str(server.folder))
-        try:
-            yield server
-        finally:
-            with _alone(folder), suppress(BlockingIOError):
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody else does any more
-                place.unlink()
-                server.stop()
+    with sharing.shared("postgresql", folder, PostgreSQL, _started, PostgreSQL.stop) as server:
+        yield server
+
+
+def _started() -> PostgreSQL:
+    server = PostgreSQL(new_folder())
+    server.start()
+    return server
 
 
 def new_folder() -> Path:
     """Make a folder with a path short enough for a socket, where the server's user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, USER, USER)
-    return folder
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / "postgresql.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return sharing.new_folder("postgresql", USER)

@@ -2,10 +2,47 @@
 
 import os
 import signal
+import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+PATIENCE = 15  # seconds
+
+
+def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Return when *condition* holds; it is asked again and again, for other programs do not tell us.
+
+    Args:
+        patience: seconds after which it should have come true.
+    """
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, f"{condition} does not come true"
+        time.sleep(0.02)
+
+
+def until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    """Return when a program takes connections at *port*.
+
+    Raises:
+        RuntimeError: it has ended, or takes too long; with its log.
+    """
+
+    def listens() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text())
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+
+    try:
+        until(listens, 10)
+    except AssertionError:
+        raise RuntimeError(log.read_text()) from None
 
 
 class Serving:

@@ -2,8 +2,7 @@
 
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,11 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 from redis.exceptions import ConnectionError as BrokenConnection
 
+from tests.servers.auth_server import free_port
 from tests.servers.packages import find
+from tests.servers.processes import until
 
-PATIENCE = 15  # seconds
 SLOTS = 16384
-
-
-def free_port() -> int:
-    """Return a port that nobody uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return when *condition* holds; it is asked again and again, for other programs do not tell us."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"{condition} does not come true"
-        time.sleep(0.02)
 
 
 class Redis:

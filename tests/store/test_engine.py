@@ -18,6 +18,7 @@ from tests import proves
 from tests.servers import proxy
 from tests.servers.postgresql import PostgreSQL
 from tests.store.conformance.records import a_client, a_user
+from tests.store.late_answers import check_late_answer
 
 PATIENCE = 15  # seconds in which whoever asks must have an answer, or know that there is none
 
@@ -110,17 +111,7 @@ class TestPatience:
         with proxy.before(postgresql_server.folder / ".s.PGSQL.5432") as slow:
             engine = through(slow, database)
 
-            def ask() -> None:
-                with reading(engine) as connection:
-                    connection.execute(text("SELECT 1"))
-                    slow.hold(0)
-                    connection.execute(text("SELECT 'late'"))
-
-            with pytest.raises(Unavailable):
-                ask()
-            slow.release()
-            with reading(engine) as connection:
-                assert connection.execute(text("SELECT 'fresh'")).scalar_one() == "fresh"
+            check_late_answer(engine, slow)
             engine.dispose()
 
     def test_server_ends_slow_statements_itself(self, database: str) -> None:

@@ -18,6 +18,7 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.sites import site
 from tests.store.conformance.records import a_client, a_user
+from tests.store.late_answers import check_late_answer
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +99,7 @@ class TestMariaDB:
             place = f"mysql+pymysql://test@127.0.0.1:{slow.port}/{store.url.database}?ssl_disabled=true"
             engine = create(f"{place}&read_timeout=1")
 
-            def ask() -> None:
-                with reading(engine) as connection:
-                    connection.execute(text("SELECT 1"))
-                    slow.hold(0)
-                    connection.execute(text("SELECT 'late'"))
-
-            with pytest.raises(Unavailable):
-                ask()
-            slow.release()
-            with reading(engine) as connection:
-                assert connection.execute(text("SELECT 'fresh'")).scalar_one() == "fresh"
+            check_late_answer(engine, slow)
             engine.dispose()
 
 

@@ -11,7 +11,8 @@ from auth_server.store.redis_state import RedisState
 from auth_server.store.state import Index, OnceKey
 from tests import proves
 from tests.servers import certificates
-from tests.servers.redis import Cluster, Redis, Sentinel, Watched, running, several, until
+from tests.servers.processes import until
+from tests.servers.redis import Cluster, Redis, Sentinel, Watched, running, several
 from tests.store.conformance.state import EVERYTHING, NOW, TOKEN
 from tests.store.test_redis_connections import READS, WRITES, marked_entries, wrong_answers
 

@@ -21,7 +21,8 @@ from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Entry, Index, Kind, OnceKey, State
 from tests import proves
 from tests.servers import proxy
-from tests.servers.redis import Redis, running, until
+from tests.servers.processes import until
+from tests.servers.redis import Redis, running
 from tests.store.conformance.contention import TestStateContention  # noqa: F401
 from tests.store.conformance.state import *  # noqa: F403
 from tests.store.conformance.state import EVERYTHING, NOW, TOKEN, an_entry, put_many, value_of

@@ -19,26 +19,6 @@ from tests.sites import ISSUER, Site, site
 PAR = "/api/v1/oauth/par"
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Site:
-    return site(tmp_path)
-
-
-@pytest.fixture
-def jane(here: Site) -> User:
-    return join(here)
-
-
-@pytest.fixture
-def party(here: Site, jane: User) -> RelyingParty:
-    return relying_party(here)
-
-
-@pytest.fixture
-def browser(here: Site) -> Browser:
-    return Browser(here)
-
-
 def push(party: RelyingParty, proof: str | None = None, **parameters: str | None) -> TestResponse:
     """Push a request."""
     return party.post(PAR, proof=proof, **party.request(**parameters))
