@@ -56,9 +56,9 @@ class Background:
         if now == self._advanced_at:
             return
         self._advanced_at = now
-        server.records.publish()
         server.keyring.advance()
         self._send_couriers()
+        server.records.publish()  # raises while Redis is away, which needs to hold up neither of the above
         if now >= self._purge_at:  # asking for the lease is a write, so not every second
             self._purge_at = now + PURGE_EVERY
             if clock_check.is_right(server.records, server.clock) and server.records.leases.take(

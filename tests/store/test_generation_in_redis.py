@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from auth_server.background import Background
 from auth_server.domain.users import Changes
 from auth_server.errors import Conflict, Unavailable
 from tests import proves
@@ -143,3 +144,16 @@ def test_tokens_are_issued_and_checked_while_the_database_is_away(two: Two) -> N
     two.database.crash()
     assert introspected(two.a, token, pair)
     assert two.a.http.post("/api/v1/oauth/token", data=form, auth=pair).status_code == 200
+
+
+def test_keys_are_seen_to_while_redis_is_away(two: Two) -> None:
+    """Periodic work that needs only the database goes on."""
+    background = Background(two.a.server)
+    background.tick()
+    kinds = {key.alg for key in two.a.server.records.keys.all()}
+    two.a.server.records.keys.edit(lambda _: [])
+    two.redis.stop()
+    two.a.clock.advance(1)
+    with pytest.raises(Unavailable):
+        background.tick()
+    assert {key.alg for key in two.a.server.records.keys.all()} == kinds
