@@ -6,7 +6,7 @@ T ?= tests
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run web-app test lint format bench bench-peers bench-scale bench-simulation docs audit security settings-file translations screenshots common-passwords lock migration clean
+.PHONY: help run web-app test lint format bench bench-peers bench-scale bench-simulation bench-capacity docs audit security settings-file translations screenshots common-passwords lock migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench-scale: $(VENV)/development.stamp ## a million tokens, purge, memory, sever
 
 bench-simulation: $(VENV)/development.stamp ## what up to 1,000 replicas ask of their store, in one process
 	@$(BIN)/python -m bench.simulation
+
+bench-capacity: $(VENV)/development.stamp ## what a request takes of server, PostgreSQL and Redis; writes bench/capacity.md
+	@$(BIN)/python -m bench.capacity
 
 docs: $(VENV)/development.stamp ## the documentation site, into site/; asks nobody for anything
 	@$(BIN)/python -m tools.docs site

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 ADMIN_PASSWORD = "only-for-the-benchmark"
 SERVE = (sys.executable, "-m", "auth_server", "serve")
 BARE = (sys.executable, "-m", "bench.bare")
+_TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 60  # seconds for a server to start or to stop
 
 
@@ -124,3 +125,13 @@ def descendants(pid: int) -> list[int]:
     """Return the processes below *pid*, children before grandchildren."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return children + [below for child in children for below in descendants(child)]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the seconds that cores have spent on a process and those below it, while they live."""
+    return sum(map(_cpu_seconds, (pid, *descendants(pid))))
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK

@@ -4,7 +4,6 @@ import os
 import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench import load, servers, site
 from bench.load import Outcome
@@ -14,7 +13,6 @@ from bench.stores import Store
 NUMBERS = (1, 2, 4)
 BUSY = 0.93  # of all cores: then no worker can get more
 TITLES = {"introspection": "introspection", "opaque": "client_credentials, opaque"}
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -111,15 +109,10 @@ def _used(pid: int, store: Store) -> tuple[float, float, float]:
     """Return the seconds that cores have spent on a server, on all runs of the load, and on the store's servers."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (
-        sum(map(_seconds, (pid, *servers.descendants(pid)))),
+        servers.cpu_seconds(pid),
         children.ru_utime + children.ru_stime,
-        sum(_seconds(one) for main in store.processes() for one in (main, *servers.descendants(main))),
+        sum(map(servers.cpu_seconds, store.processes())),
     )
-
-
-def _seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 def rows(runs: Iterable[Run]) -> list[tuple[str, ...]]:
