@@ -51,7 +51,7 @@ class CachedRecords:
     """
 
     def __init__(self, records: Records) -> None:
-        self._records = records
+        self._records, self.is_far = records, records.is_far
         self._copies = _Copies(-1)
         self._look = _Look(records)
         self.generation: Callable[[], int] = records.generation

@@ -372,7 +372,13 @@ class Leases(Protocol):
 
 
 class Records(Protocol):
-    """The durable records, one small repository for each kind."""
+    """The durable records, one small repository for each kind.
+
+    Attributes:
+        is_far: whether to ask for the generation may take a round trip.
+    """
+
+    is_far: bool
 
     @property
     def users(self) -> Users: ...

@@ -46,6 +46,7 @@ class SqlRecords:
     def __init__(self, engine: Engine, generation: Generation | None = None) -> None:
         self.engine = engine
         self._generation = generation
+        self.is_far = engine.dialect.name != "sqlite"
         self._shortcuts = SqliteShortcuts(engine) if engine.dialect.name == "sqlite" else None
         self.users = SqlUsers(engine, self._shortcuts)
         self.passcodes = SqlPasscodes(engine)

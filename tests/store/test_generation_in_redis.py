@@ -14,6 +14,7 @@ from tests import proves
 from tests.people import SESSION, alive, bearer, join, signed_in
 from tests.servers import postgresql
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.processes import until
 from tests.servers.redis import Redis, running
 from tests.servers.visitors import INTROSPECT
 from tests.sites import Site, site
@@ -157,3 +158,16 @@ def test_keys_are_seen_to_while_redis_is_away(two: Two) -> None:
     with pytest.raises(Unavailable):
         background.tick()
     assert {key.alg for key in two.a.server.records.keys.all()} == kinds
+
+
+def test_a_removed_key_leaves_every_key_set_within_a_second(two: Two) -> None:
+    """A replica answers from its copy for a moment only, and what the key signed is dead at once."""
+
+    def published(here: Site) -> set[str]:
+        return {key["kid"] for key in here.http.get("/.well-known/jwks.json").json["keys"]}
+
+    kid = two.a.server.keyring.signing_key().kid
+    assert kid in published(two.b)
+    two.a.server.keyring.remove(kid)
+    assert not two.b.server.keyring.verifies(kid)
+    until(lambda: kid not in published(two.b), patience=1)
