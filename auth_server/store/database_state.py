@@ -6,9 +6,10 @@ any process, the database's included, and power loss.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
+from auth_server.store.ahead import Ahead
 from auth_server.store.generation import Generation
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
@@ -29,6 +30,7 @@ class Dialect(Protocol):
     swap: str  # kind, then COLUMNS; the old data, now
     listed: str  # kind, now, number below which to begin, limit, offset; then those of {where}
     full_at: str  # bucket; gives the generation of the records too
+    full_at_and_get: str  # bucket, kind, key, now; as both, in one row
     give_back: str  # bucket, seconds, now
     check: str
     purges: Sequence[str]  # each: now, limit
@@ -65,6 +67,11 @@ class Common:
         " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
     )
     full_at = "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value FROM generation"
+    full_at_and_get = (
+        f"SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value, {COLUMNS}"
+        " FROM generation LEFT JOIN state_entries"
+        f" ON kind = $2 AND key = $3 AND {LIVES.format(now='$4')} AND taken_at IS NULL"
+    )
     give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
     check = "SELECT 1 FROM state_spent LIMIT 1"
 
@@ -78,10 +85,11 @@ class DatabaseState:
         generation: of the records in it.
     """
 
-    is_far = False  # nothing comes along with another answer but the generation
+    is_far = True
 
     def __init__(self, connections: Connections, dialect: Dialect, generation: Generation) -> None:
         self._connections, self._sql, self._generation = connections, dialect, generation
+        self._ahead = Ahead()
 
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         row = _row(entry)
@@ -91,11 +99,15 @@ class DatabaseState:
             self._sql.put_among(self._connections, int(kind), row, keep, now)
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
-        rows = self._connections.rows(self._sql.get, (int(kind), key, now))
-        return _entry(rows[0]) if rows else None
+        row = self._ahead.taken(_id(kind, key))
+        if row is None:
+            rows = self._connections.rows(self._sql.get, (int(kind), key, now))
+            return _entry(rows[0]) if rows else None
+        return _entry(row) if row[0] is not None else None
 
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
-        return nullcontext()
+        self._ahead.id = _id(kind, key)
+        return self._ahead
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         row = self._sql.take(self._connections, int(kind), key, _encoded(client_id), now)
@@ -161,11 +173,23 @@ class DatabaseState:
             return Allowance(True, 0)
         if 0 < cost <= rate.burst and self._sql.draw(self._connections, name, now, cost * rate.refill, capacity):
             return Allowance(True, 0)
-        (found,) = self._connections.rows(self._sql.full_at, (name,))  # asked before most looks at a client
-        self._generation.learn(found[1])
-        full_at = min(max(found[0] or now, now), now + capacity)  # more, a replica's wrong clock has left there
+        found = self._full_at(name, now)
+        full_at = min(max(found or now, now), now + capacity)  # more, a replica's wrong clock has left there
         wait = full_at + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
+
+    def _full_at(self, bucket: bytes, now: int) -> int | None:
+        """Return when a bucket is full; asked before most looks at a client, so what these need comes along."""
+        ahead = self._ahead
+        if ahead.id is None:
+            (found,) = self._connections.rows(self._sql.full_at, (bucket,))
+        else:
+            kind, key = ahead.id[0], ahead.id[1:]
+            (found,) = self._connections.rows(self._sql.full_at_and_get, (bucket, kind, key, now))
+            ahead.row = found[2:]
+        self._generation.learn(found[1])
+        full_at: int | None = found[0]
+        return full_at
 
     def purge(self, now: int, limit: int) -> int:
         gone = 0
@@ -183,6 +207,10 @@ class DatabaseState:
 
     def close(self) -> None:
         self._connections.close()
+
+
+def _id(kind: Kind, key: bytes) -> bytes:
+    return b"%c" % kind + key
 
 
 def _encoded(text: str | None) -> bytes | None:
@@ -205,7 +233,7 @@ def _row(entry: Entry) -> Row:
     )
 
 
-def _entry(row: Row) -> Entry:
+def _entry(row: Sequence[Any]) -> Entry:
     return Entry(row[0], row[1], row[2], _decoded(row[3]), _decoded(row[4]), row[5])
 
 

@@ -17,6 +17,7 @@ can be read, and all that takes a script has to wait: where a script runs, all i
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -24,17 +25,19 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from hiredis import pack_command
 from redis.exceptions import AskError, ClusterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as BrokenConnection
 
 from auth_server import redis_url
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store import redis_scripts
+from auth_server.store.ahead import Ahead
+from auth_server.store.redis_connection import Closed, Command, RedisConnection
 from auth_server.store.redis_topology import ask, topology
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 _NEWEST = 2**46 - 1  # no entry of a kind arrives later
+_UNUSED = 0.002  # seconds after which a thread looks whether Redis has closed its connection meanwhile
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
 _FIELDS = (b"e", b"d", b"c", b"s", b"f", b"t")
@@ -63,19 +66,6 @@ class Revocation:
     kind: Kind | None
     arrival: int
     expires_at: int
-
-
-class _Ahead(threading.local):
-    """An entry that this thread is going to ask for, and the row that came along with another answer."""
-
-    id: bytes | None = None
-    row: Sequence[Any] | None = None
-
-    def __enter__(self) -> None:
-        self.row = None
-
-    def __exit__(self, *error: object) -> None:
-        self.id = self.row = None
 
 
 class RedisState:
@@ -110,50 +100,52 @@ class RedisState:
         self._entry = self._prefix + b"entry:"
         self._generation, self._throttles = self._prefix + b"generation", self._prefix + b"throttles"
         self._topology, self._admit, self._learn = topology(where, self._prefix), admit, learn
-        self._ahead = _Ahead()
+        self._ahead = Ahead()
         self._local, self._epoch = threading.local(), 0
         self._opening = threading.Lock()
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # redis-py leaves their methods untyped
+        self._connections: weakref.WeakSet[RedisConnection] = weakref.WeakSet()
 
     # ---- connections: one a thread, opened when first used; none crosses a fork
-    def _connection(self) -> Any:
-        """Return this thread's connection, without an answer that nobody waits for (S-135)."""
+    def _connection(self, *, unseen: bool = False) -> RedisConnection:
+        """Return this thread's connection, without an answer that nobody waits for (S-135): else it was closed.
+
+        Args:
+            unseen: do not look whether Redis has closed it meanwhile: that costs a system call.
+        """
         local = self._local
         if getattr(local, "pid", 0) != os.getpid():
             local.connection, local.pid = None, os.getpid()
-        connection = local.connection
-        if connection is not None and connection.is_connected:
-            try:
-                if local.epoch == self._epoch and not connection.can_read():
-                    return connection
-            except BrokenConnection:  # Redis closed it meanwhile
-                pass
-            connection.disconnect()
+        connection: RedisConnection | None = local.connection
+        if connection is not None and connection.is_open():
+            now = time.monotonic()
+            if local.epoch == self._epoch and (unseen or now - connection.used_at < _UNUSED or connection.is_quiet()):
+                connection.used_at = now
+                return connection
+            connection.close()
         if getattr(local, "is_admitting", False):
             raise BrokenConnection("Redis went away again")
         local.epoch = self._epoch
-        connection = local.connection = self._topology.open()
+        connection = local.connection = RedisConnection(self._topology.open())
         with self._opening:
             self._connections.add(connection)
         if self._admit is not None:
             self._let_in(connection, self._admit)
         return connection
 
-    def _let_in(self, connection: Any, admit: Callable[[str], None]) -> None:
+    def _let_in(self, connection: RedisConnection, admit: Callable[[str], None]) -> None:
         local = self._local
         local.is_admitting = True
         try:
-            told: dict[bytes, bytes] = dict(
-                line.split(b":", 1)
-                for line in ask(connection, b"INFO", b"server", b"replication").splitlines()
-                if b":" in line
-            )
+            (said,) = connection.exchange((b"INFO", b"server", b"replication"))
+            if isinstance(said, ResponseError):
+                raise said
+            told: dict[bytes, bytes] = dict(line.split(b":", 1) for line in said.splitlines() if b":" in line)
             if told.get(b"role") != b"master" or b"run_id" not in told:
                 raise BrokenConnection("it is a replica, or does not say who it is")
             local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode()
             admit(local.identity)
         except BaseException:
-            connection.disconnect()
+            connection.close()
             raise
         finally:
             local.is_admitting = False
@@ -169,27 +161,23 @@ class RedisState:
 
     def leave(self) -> None:
         """Close this thread's connection: the next command asks anew where to go."""
-        self._local.connection.disconnect()
+        self._local.connection.close()
 
     def _exchange(self, *command: bytes | str | int) -> Any:
         """Send one command and return its answer."""
-        (answer,) = self._round_trip(command)
+        (answer,) = self._connection().exchange(command)
         if isinstance(answer, ResponseError):
             if isinstance(answer, _ELSEWHERE):
                 self.leave()
             raise answer
         return answer
 
-    def _round_trip(self, *commands: tuple[bytes | str | int, ...]) -> list[Any]:
-        """Send commands and return their whole answers, errors among them; or throw the connection away."""
-        connection = self._connection()
+    def _read(self, *commands: Command) -> list[Any]:
+        """Send commands that only read, and may be sent again where the connection turns out to be closed."""
         try:
-            packed = b"".join(map(pack_command, commands))  # type: ignore[arg-type]  # hiredis means tuples of any length
-            connection.send_packed_command((packed,), check_health=False)
-            return [_read(connection) for _ in commands]
-        except BaseException:  # whatever it is: an answer that nobody has read must meet no other question
-            connection.disconnect()
-            raise
+            return self._connection(unseen=True).exchange(*commands)
+        except Closed:
+            return self._connection().exchange(*commands)
 
     def _send(self, *command: bytes | str | int) -> Any:
         """Send one command to whom has our keys now."""
@@ -217,7 +205,7 @@ class RedisState:
         ahead = self._ahead
         soon = () if ahead.id is None else ((b"HMGET", ahead.id, *_FIELDS),)
         try:
-            answers = self._round_trip(command, (b"GET", self._generation), *soon)
+            answers = self._read(command, (b"GET", self._generation), *soon)
         except RedisError as error:
             raise Unavailable(_reason(error)) from error
         if any(isinstance(answer, ResponseError) for answer in answers):
@@ -243,12 +231,8 @@ class RedisState:
         self._run(redis_scripts.PUT, field, newest, now, entry.key + _KIND[kind], *_fields(entry))
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
-        id_, ahead = self._entry + key + _KIND[kind], self._ahead
-        row: Sequence[Any]
-        if ahead.row is not None and ahead.id == id_:
-            row, ahead.row = ahead.row, None
-        else:
-            row = self._ask_and_more(b"HMGET", id_, *_FIELDS)
+        id_ = self._entry + key + _KIND[kind]
+        row = self._ahead.taken(id_) or self._ask_and_more(b"HMGET", id_, *_FIELDS)
         if row[1] is None or row[5] is not None:
             return None
         entry = _entry(key, row)
@@ -363,15 +347,7 @@ class RedisState:
     def close(self) -> None:
         with self._opening:
             for connection in list(self._connections):
-                connection.disconnect()
-
-
-def _read(connection: Any) -> Any:
-    """Return an answer, also one that says what went wrong: others follow it."""
-    try:
-        return connection.read_response()
-    except ResponseError as error:
-        return error
+                connection.close()
 
 
 def _range(low: bytes, high: bytes) -> tuple[bytes, bytes]:

@@ -133,6 +133,64 @@ class TestEntries:
             state.sync()
 
 
+class TestAhead:
+    """What a thread says it will ask for may come along with another answer, and is the same."""
+
+    @staticmethod
+    def _ask(state: State, key: bytes, now: int = NOW) -> Entry | None:
+        assert state.draw("bucket", 0, Rate(5, 60), now).allowed
+        return state.get(TOKEN, key, now)
+
+    def test_entry_is_what_it_would_be_otherwise(self, state: State) -> None:
+        """Also one with few members, a dead one, a taken one, and none."""
+        plain = an_entry()
+        bare = an_entry(client_id=None, subject=None, family=None, expires_at=None)
+        taken = an_entry()
+        for entry in (plain, bare, taken):
+            state.put(TOKEN, entry, NOW)
+        state.take(TOKEN, taken.key, "client", NOW)
+        for key, now, expected in (
+            (plain.key, NOW, plain),
+            (plain.key, NOW + 60, None),
+            (bare.key, NOW, bare),
+            (taken.key, NOW, None),
+            (os.urandom(32), NOW, None),
+        ):
+            with state.ahead(TOKEN, key):
+                assert self._ask(state, key, now) == expected
+
+    def test_other_questions_get_their_own_answers(self, state: State) -> None:
+        """Another key, another kind, and the same one a second time."""
+        first, second = an_entry(), an_entry(data=b"second")
+        address = replace(first, data=b"address")
+        for kind, entry in ((TOKEN, first), (TOKEN, second), (ADDRESS, address)):
+            state.put(kind, entry, NOW)
+        with state.ahead(TOKEN, first.key):
+            assert self._ask(state, second.key) == second
+            assert state.get(ADDRESS, first.key, NOW) == address
+            assert state.get(TOKEN, first.key, NOW) == first
+            state.revoke(Index.KEY, first.key.hex())
+            assert state.get(TOKEN, first.key, NOW) is None
+
+    def test_nothing_is_kept_for_the_next_time(self, state: State) -> None:
+        """What came along and was not asked for is forgotten."""
+        entry = an_entry()
+        state.put(TOKEN, entry, NOW)
+        with state.ahead(TOKEN, entry.key):
+            state.draw("bucket", 0, Rate(5, 60), NOW)
+        state.revoke(Index.KEY, entry.key.hex())
+        assert state.get(TOKEN, entry.key, NOW) is None
+        with state.ahead(TOKEN, entry.key):
+            assert state.get(TOKEN, entry.key, NOW) is None
+
+    def test_it_says_as_much_of_a_bucket(self, state: State) -> None:
+        """One that is empty refuses, with an entry in tow too."""
+        state.draw("bucket", 5, Rate(5, 60), NOW)
+        plainly = state.draw("bucket", 0, Rate(5, 60), NOW)
+        with state.ahead(TOKEN, os.urandom(32)):
+            assert state.draw("bucket", 0, Rate(5, 60), NOW) == plainly
+
+
 class TestLimits:
     """put with Keep."""
 
