@@ -10,7 +10,7 @@ from typing import Any
 
 import hiredis
 from redis.exceptions import ConnectionError as BrokenConnection
-from redis.exceptions import InvalidResponse
+from redis.exceptions import InvalidResponse, ResponseError
 
 Command = tuple[bytes | str | int, ...]
 
@@ -58,6 +58,18 @@ class RedisConnection:
         except BaseException:  # whatever it is: an answer that nobody has read must meet no other question (S-135)
             self.close()
             raise
+
+    def ask(self, *command: bytes | str | int) -> Any:
+        """Send one command and return its answer.
+
+        Raises:
+            ResponseError: the answer says what went wrong; the connection stays open.
+            BrokenConnection: as `exchange`.
+        """
+        (answer,) = self.exchange(command)
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
 
     def _answer(self) -> Any:
         reader, buffer = self._reader, self._buffer

@@ -125,7 +125,7 @@ class RedisState:
         if getattr(local, "is_admitting", False):
             raise BrokenConnection("Redis went away again")
         local.epoch = self._epoch
-        connection = local.connection = RedisConnection(self._topology.open())
+        connection = local.connection = self._topology.open()
         with self._opening:
             self._connections.add(connection)
         if self._admit is not None:
@@ -136,10 +136,8 @@ class RedisState:
         local = self._local
         local.is_admitting = True
         try:
-            (said,) = connection.exchange((b"INFO", b"server", b"replication"))
-            if isinstance(said, ResponseError):
-                raise said
-            told: dict[bytes, bytes] = dict(line.split(b":", 1) for line in said.splitlines() if b":" in line)
+            lines = connection.ask(b"INFO", b"server", b"replication").splitlines()
+            told: dict[bytes, bytes] = dict(line.split(b":", 1) for line in lines if b":" in line)
             if told.get(b"role") != b"master" or b"run_id" not in told:
                 raise BrokenConnection("it is a replica, or does not say who it is")
             local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode()
@@ -164,13 +162,12 @@ class RedisState:
         self._local.connection.close()
 
     def _exchange(self, *command: bytes | str | int) -> Any:
-        """Send one command and return its answer."""
-        (answer,) = self._connection().exchange(command)
-        if isinstance(answer, ResponseError):
-            if isinstance(answer, _ELSEWHERE):
-                self.leave()
-            raise answer
-        return answer
+        """Send one command and return its answer; if it says to ask elsewhere, hang up."""
+        try:
+            return self._connection().ask(*command)
+        except _ELSEWHERE:
+            self.leave()
+            raise
 
     def _read(self, *commands: Command) -> list[Any]:
         """Send commands that only read, and may be sent again where the connection turns out to be closed."""
@@ -195,7 +192,7 @@ class RedisState:
                 connection = self._topology.open_at((moving.host, moving.port))
                 ask(connection, b"ASKING")
                 answer = ask(connection, *command)
-                connection.disconnect()
+                connection.close()
                 return answer
         except RedisError as error:
             raise Unavailable(_reason(error)) from error

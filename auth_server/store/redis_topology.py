@@ -14,20 +14,21 @@ from redis.exceptions import ConnectionError as BrokenConnection
 from redis.retry import Retry
 
 from auth_server.redis_url import Node, RedisUrl
+from auth_server.store.redis_connection import RedisConnection
 
 TIMEOUT = 2.0  # seconds to connect, and to wait for a part of an answer
 HOPS = 4  # from node to node, until one has our keys
 
 
 class Topology(Protocol):
-    def open(self) -> Any:
-        """Return an open connection to the server that has our keys and takes writes; redis-py leaves it untyped.
+    def open(self) -> RedisConnection:
+        """Return an open connection to the server that has our keys and takes writes.
 
         Raises:
             RedisError: there is none at the moment, or it cannot be reached.
         """
 
-    def open_at(self, node: Node) -> Any:
+    def open_at(self, node: Node) -> RedisConnection:
         """Return an open connection to a certain server."""
 
 
@@ -42,13 +43,12 @@ def topology(url: RedisUrl, key: bytes) -> Topology:
     return Cluster(url, key) if url.kind == "cluster" else OneServer(url)
 
 
-def ask(connection: Any, *command: bytes | str) -> Any:
-    """Send a command on a connection that has just been opened, and return its answer; broken, it is closed."""
+def ask(connection: RedisConnection, *command: bytes | str) -> Any:
+    """Send a command on a connection that has just been opened, and return its answer; if it is no good, hang up."""
     try:
-        connection.send_command(*command, check_health=False)
-        return connection.read_response()
+        return connection.ask(*command)
     except BaseException:
-        connection.disconnect()
+        connection.close()
         raise
 
 
@@ -58,13 +58,13 @@ class OneServer:
     def __init__(self, url: RedisUrl) -> None:
         self._url = url
 
-    def open(self) -> Any:
+    def open(self) -> RedisConnection:
         return self.open_at(self._url.nodes[0] if self._url.nodes else None)
 
-    def open_at(self, node: Node | None) -> Any:
+    def open_at(self, node: Node | None) -> RedisConnection:
         return self._opened(node, self._url.options)
 
-    def _opened(self, node: Node | None, options: Mapping[str, Any]) -> Any:
+    def _opened(self, node: Node | None, options: Mapping[str, Any]) -> RedisConnection:
         fixed: dict[str, Any] = {
             "protocol": 2,  # nothing arrives unasked
             "retry": Retry(NoBackoff(), 0),  # the one who asked decides whether to try again
@@ -73,9 +73,9 @@ class OneServer:
         limits = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
         kind: Any = UnixDomainSocketConnection if node is None else SSLConnection if self._url.tls else Connection
         where = {} if node is None else {"host": node[0], "port": node[1]}
-        connection = kind(**where, **fixed, **{**limits, **options})
-        connection.connect()
-        return connection
+        opened = kind(**where, **fixed, **{**limits, **options})
+        opened.connect()
+        return RedisConnection(opened)
 
 
 class Sentinels(OneServer):
@@ -85,11 +85,11 @@ class Sentinels(OneServer):
         super().__init__(url)
         self._sentinels = list(url.nodes)
 
-    def open(self) -> Any:
+    def open(self) -> RedisConnection:
         connection = self.open_at(self._master())
         # Those who have not heard of a failover yet name the old master, which may be a replica by now.
         if ask(connection, "ROLE")[0] != b"master":
-            connection.disconnect()
+            connection.close()
             raise BrokenConnection("the one that the sentinels call master is a replica: they have not agreed yet")
         return connection
 
@@ -100,7 +100,7 @@ class Sentinels(OneServer):
             try:
                 connection = self._opened(sentinel, self._url.sentinel_options)
                 address = ask(connection, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.master)
-                connection.disconnect()
+                connection.close()
             except RedisError as error:
                 failure = error
                 continue
@@ -120,7 +120,7 @@ class Cluster(OneServer):
         self._key = key
         self._nodes = list(url.nodes)  # and those that were named to us, the last that had our slot first
 
-    def open(self) -> Any:
+    def open(self) -> RedisConnection:
         failure: RedisError = BrokenConnection("no node of the cluster answers")
         for node in list(self._nodes):
             try:
@@ -129,7 +129,7 @@ class Cluster(OneServer):
                 failure = error
         raise failure
 
-    def _from(self, node: Node) -> Any:
+    def _from(self, node: Node) -> RedisConnection:
         """Ask a node for our slot, and whom it names, until one has it."""
         for _ in range(HOPS):
             connection = self.open_at(node)
