@@ -18,6 +18,7 @@ from tests import proves
 from tests.servers import certificates
 from tests.servers.auth_server import running
 from tests.servers.documents import Host, hosting, ok
+from tests.servers.processes import until
 from tests.signing import EcKey
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"),)
@@ -311,8 +312,7 @@ def test_slow_hosts_take_two_threads_and_no_more(monkeypatch: pytest.MonkeyPatch
     host.answers["/fast"] = b"{}"
     with ThreadPoolExecutor(3) as threads:
         slow = [threads.submit(out.get, host.url("/slow")) for _ in range(2)]
-        while len(host.asked) < 2:
-            time.sleep(0.01)
+        until(lambda: len(host.asked) >= 2)
         began = time.monotonic()
         with pytest.raises(Unreachable, match="at the same time"):
             out.get(host.url("/fast"))
@@ -365,8 +365,7 @@ def test_others_are_served_while_hosts_are_slow(tmp_path: Path, host: Host) -> N
 
         with ThreadPoolExecutor(12) as threads:
             asking = [threads.submit(ask) for _ in range(12)]
-            while not host.asked:
-                time.sleep(0.01)
+            until(lambda: host.asked)
             for _ in range(20):
                 began = time.monotonic()
                 assert requests.get(f"{server.issuer}/livez", timeout=30).status_code == 200

@@ -34,17 +34,17 @@ BEGINNINGS = {
 @pytest.fixture(scope="module", params=["gunicorn", "granian"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthServer]:
     """A server that waits one second for a request."""
-    folder = tmp_path_factory.mktemp("slow")
-    with running(folder, request.param, real_time=True, request_timeout=PATIENCE) as server:
-        yield server
-        assert "Traceback" not in server.log()
+    yield from _waiting(PATIENCE, request.param, tmp_path_factory.mktemp("slow"))
 
 
 @pytest.fixture(scope="module", params=["gunicorn", "granian"])
 def patient_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthServer]:
     """A server that waits a little longer."""
-    folder = tmp_path_factory.mktemp("crowd")
-    with running(folder, request.param, real_time=True, request_timeout=CROWD_PATIENCE) as server:
+    yield from _waiting(CROWD_PATIENCE, request.param, tmp_path_factory.mktemp("crowd"))
+
+
+def _waiting(seconds: int, kind: str, folder: Path) -> Iterator[AuthServer]:
+    with running(folder, kind, real_time=True, request_timeout=seconds) as server:
         yield server
         assert "Traceback" not in server.log()
 

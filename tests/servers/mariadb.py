@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import pymysql
 
 from tests.servers import sharing
 from tests.servers.packages import find
+from tests.servers.processes import until_it_answers
 
 USER = "mysql"  # as whom the server runs when we are root
 GRANTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES, DROP"
@@ -45,15 +45,12 @@ class MariaDB:
 
     def start(self) -> None:
         """Start it; return when it answers."""
-        with (self.folder / "mariadb.log").open("ab") as log:
+        errors = self.folder / "mariadb.log"
+        with errors.open("ab") as log:
             command = [find("mariadbd"), "--no-defaults", *self._options, f"--socket={self.socket}"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         (self.folder / "mariadb.pid").write_text(str(self._process.pid))
-        until = time.monotonic() + PATIENCE
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"MariaDB does not start; see {self.folder}/mariadb.log")
-            time.sleep(0.02)
+        until_it_answers(self._process, self._answers, errors, PATIENCE)
 
     def stop(self) -> None:
         """Stop it at once, as a crash would; a process that did not start it can do so too."""

@@ -25,24 +25,38 @@ def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
         time.sleep(0.02)
 
 
-def until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    """Return when a program takes connections at *port*.
+def until_it_answers(
+    process: "subprocess.Popen[bytes]", answers: Callable[[], bool], log: Path, patience: float
+) -> None:
+    """Return when a program that has been started *answers*.
+
+    Args:
+        patience: seconds.
 
     Raises:
         RuntimeError: it has ended, or takes too long; with its log.
     """
 
-    def listens() -> bool:
+    def has_come() -> bool:
         if process.poll() is not None:
             raise RuntimeError(log.read_text())
+        return answers()
+
+    try:
+        until(has_come, patience)
+    except AssertionError:
+        raise RuntimeError(log.read_text()) from None
+
+
+def until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    """Return when a program takes connections at *port*; what it raises is as in `until_it_answers`."""
+
+    def listens() -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return True
         return False
 
-    try:
-        until(listens, 10)
-    except AssertionError:
-        raise RuntimeError(log.read_text()) from None
+    until_it_answers(process, listens, log, 10)
 
 
 class Serving:
