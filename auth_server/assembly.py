@@ -42,6 +42,8 @@ from auth_server.store import engine as engines
 from auth_server.store.cached_records import CachedRecords
 from auth_server.store.database_state import DatabaseState, Dialect
 from auth_server.store.generation import Generation
+from auth_server.store.guess import Guess
+from auth_server.store.optimistic_state import Conditional, OptimisticState
 from auth_server.store.raw_connections import Connections
 from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
@@ -268,7 +270,7 @@ class Database:
     generation: Generation
     dialect: Dialect
 
-    def state(self) -> DatabaseState:
+    def state(self) -> Conditional:
         """Return the short-lived state in it."""
         return DatabaseState(self.connections, self.dialect, self.generation)
 
@@ -294,17 +296,18 @@ def _opened(settings: Settings, at: Stores, clock: Clock) -> tuple[Records, Stat
     """Return the records, and the state: beside them in a server database, else in a file; with Redis, in both."""
     direct = database(at.records)
     records = CachedRecords(SqlRecords(at.records, direct.generation if direct else None))
-    lasting: State = direct.state() if direct else SqliteState(settings.home / STATE_FILE)
+    guess = direct.generation.guess if direct else Guess()
     if settings.redis_url is None:
-        return records, lasting
+        return records, OptimisticState(direct.state(), guess) if direct else SqliteState(settings.home / STATE_FILE)
     from auth_server.store.redis_with_journal import RedisWithJournal  # loaded only where it is used
     from auth_server.store.revocation_journal import RevocationJournal
 
     longest = max(MAX_TOKEN_TTL, settings.access_token_ttl, settings.session_ttl)
     url, journal = settings.redis_url.get_secret_value(), RevocationJournal(at.records)
-    return records, RedisWithJournal(
-        url, lasting, journal, clock, longest, generation=direct.generation if direct else None
-    )
+    lasting = direct.state() if direct else SqliteState(settings.home / STATE_FILE)
+    generation = direct.generation if direct else None
+    state = RedisWithJournal(url, lasting, journal, clock, longest, generation=generation)
+    return records, OptimisticState(state, guess)
 
 
 def application(server: Server, at: Stores, *, lane: bool = True) -> "Lane":

@@ -167,12 +167,14 @@ class Grant:
         authenticate: who asks; by default the client.
         authorize: what is granted, or an OAuthError.
         registrable: whether clients register for it; discovery names every grant.
+        only_issues: whether all that it leaves in a store is the token: then it may be tried, and done again.
     """
 
     grant_type: str
     authenticate: Callable[[Request, Server], Caller]
     authorize: Callable[[Request, Caller, Server], Authorization]
     registrable: bool = True
+    only_issues: bool = False
 
 
 Authenticate = Callable[[Request, Server], Caller]

@@ -6,11 +6,12 @@ any process, the database's included, and power loss.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from auth_server.store.ahead import Ahead
 from auth_server.store.generation import Generation
+from auth_server.store.guess import Granted
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
@@ -34,6 +35,14 @@ class Dialect(Protocol):
     give_back: str  # bucket, seconds, now
     check: str
     purges: Sequence[str]  # each: now, limit
+
+    def holds(self, connections: Connections, granted: Granted) -> bool:
+        """Tell whether what was taken for granted is so."""
+
+    def put_if(
+        self, connections: Connections, granted: Granted, kind: int, row: Row, keep: Keep | None, now: int
+    ) -> bool:
+        """Put an entry as `put` or `put_among` if *granted* is so; tell whether it is."""
 
     def put_among(self, connections: Connections, kind: int, row: Row, keep: Keep, now: int) -> None:
         """Put an entry and drop what it displaces; nobody sees more than may live."""
@@ -75,6 +84,11 @@ class Common:
     give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
     check = "SELECT 1 FROM state_spent LIMIT 1"
 
+    def holds(self, connections: Connections, granted: Granted) -> bool:
+        """Tell whether what was taken for granted is so."""
+        ((full_at, generation),) = connections.rows(self.full_at, (granted.bucket.encode(),))
+        return granted.is_right(generation, full_at)
+
 
 class DatabaseState:
     """State of many machines.
@@ -97,6 +111,16 @@ class DatabaseState:
             self._connections.count(self._sql.put, (int(kind), *row))
         else:
             self._sql.put_among(self._connections, int(kind), row, keep, now)
+
+    def put_if(self, granted: Granted, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> bool:
+        keep = None if keep is None or _value(entry, keep.index) is None else keep
+        return self._sql.put_if(self._connections, granted, int(kind), _row(entry), keep, now)
+
+    def holds(self, granted: Granted) -> bool:
+        return self._sql.holds(self._connections, granted)
+
+    def guess(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         row = self._ahead.taken(_id(kind, key))

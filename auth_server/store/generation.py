@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from auth_server.errors import Unavailable
+from auth_server.store.guess import Guess
 from auth_server.store.raw_connections import Connections
 
 _ASK = "SELECT value FROM generation"
@@ -34,10 +35,15 @@ class Generation:
 
     Args:
         connections: to the database of the records.
+
+    Attributes:
+        guess: what a thread takes for granted; while it does, that includes the number that was learned last.
     """
 
     def __init__(self, connections: Connections) -> None:
         self._connections, self._look = connections, _Look()
+        self.guess = Guess()
+        self._known: int | None = None
         self._near: Near | None = None
         self._is_trusted = True  # that what is published there is what the database says, or will be within a second
 
@@ -54,6 +60,14 @@ class Generation:
         look = self._look
         if look.is_on and look.learned is not None:
             return look.learned
+        granted, known = self.guess.granted, self._known
+        if granted is not None and known is not None and self._is_trusted:
+            granted.generation = known
+            return known
+        value = self._known = self._asked()
+        return value
+
+    def _asked(self) -> int:
         if self._near is not None and self._is_trusted:
             with suppress(Unavailable):
                 known = self._near.generation()
@@ -89,7 +103,8 @@ class Generation:
         self._is_trusted = True
 
     def learn(self, value: int) -> None:
-        """Remember what came along, if this thread looks."""
+        """Remember what came along."""
+        self._known = value
         if self._look.is_on and self._is_trusted:
             self._look.learned = value
 

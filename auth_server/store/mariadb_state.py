@@ -6,6 +6,7 @@ from hashlib import sha256
 from auth_server.errors import Unavailable
 from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
 from auth_server.store.engine import TIMEOUT
+from auth_server.store.guess import Granted
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import Index, Keep, OnceKey
 
@@ -37,6 +38,18 @@ class MariadbState(Common):
             ("state_throttles", "full_at"),
         )
     )
+
+    def put_if(
+        self, connections: Connections, granted: Granted, kind: int, row: Row, keep: Keep | None, now: int
+    ) -> bool:
+        """In two steps: to insert what is selected, InnoDB would lock the rows that all others read."""
+        if not self.holds(connections, granted):
+            return False
+        if keep is None:
+            connections.count(self.put, (kind, *row))
+        else:
+            self.put_among(connections, kind, row, keep, now)
+        return True
 
     def put_among(self, connections: Connections, kind: int, row: Row, keep: Keep, now: int) -> None:
         """Those that put under one value take turns, by a lock of the session's: a look at it begins when it is had."""

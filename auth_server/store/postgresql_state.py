@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
+from auth_server.store.guess import Granted
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import Index, Keep, OnceKey
 
@@ -45,16 +46,23 @@ _AMONG = {
     index: f"SELECT state_put_among_{column}($1, $2, $3, $4, $5, $6, $7, $8, $9)"
     for index, column in ((Index.CLIENT, "client_id"), (Index.SUBJECT, "subject"), (Index.FAMILY, "family"))
 }
+_IF = (  # what was granted is so, as parameters from {0} on: the generation, a bucket, by when it is full again
+    " FROM generation WHERE coalesce(value = ${0}::bigint, TRUE)"
+    " AND NOT EXISTS (SELECT FROM state_throttles WHERE bucket = ${1}::bytea AND full_at > ${2}::bigint)"
+)
+_AMONG_IF = {index: put + _IF.format(10, 11, 12) for index, put in _AMONG.items()}
+_PUT = f"INSERT INTO state_entries (kind, {COLUMNS}) "
+_PUT_VALUES = "$1::integer, $2::bytea, $3::bigint, $4::bytea, $5::bytea, $6::bytea, $7::bytea"
+_IN_PLACE = " ON CONFLICT (kind, key) DO UPDATE SET number = EXCLUDED.number, taken_at = NULL, " + ", ".join(
+    f"{column} = EXCLUDED.{column}" for column in COLUMNS.split(", ")[1:]
+)
+_PUT_IF = f"{_PUT}SELECT {_PUT_VALUES}{_IF.format(8, 9, 10)}{_IN_PLACE}"
 
 
 class PostgresqlState(Common):
     """Its dialect (`database_state.Dialect`)."""
 
-    put = (
-        f"INSERT INTO state_entries (kind, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"
-        " ON CONFLICT (kind, key) DO UPDATE SET number = EXCLUDED.number, taken_at = NULL, "
-        + ", ".join(f"{column} = EXCLUDED.{column}" for column in COLUMNS.split(", ")[1:])
-    )
+    put = f"{_PUT}VALUES ({_PUT_VALUES}){_IN_PLACE}"
     purges: Sequence[str] = tuple(
         _PURGE.format(table=table, name=name, over=over)
         for table, name, over in (
@@ -63,6 +71,14 @@ class PostgresqlState(Common):
             ("state_throttles", "bucket", "full_at"),
         )
     )
+
+    def put_if(
+        self, connections: Connections, granted: Granted, kind: int, row: Row, keep: Keep | None, now: int
+    ) -> bool:
+        condition = (granted.generation, granted.bucket.encode(), granted.full_by)
+        if keep is None:
+            return connections.count(_PUT_IF, (kind, *row, *condition)) > 0
+        return bool(connections.rows(_AMONG_IF[keep.index], (kind, *row, keep.newest, now, *condition)))
 
     def put_among(self, connections: Connections, kind: int, row: Row, keep: Keep, now: int) -> None:
         connections.rows(_AMONG[keep.index], (kind, *row, keep.newest, now))

@@ -89,17 +89,21 @@ local function living(id, now)  -- what `read` gives, with the key in place of t
 end
 """
 
+# Tells whether what was taken for granted is so, if anything was: a generation, and by when a bucket is full again.
 PUT = Script("""
-local keep, newest, now, id = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local generation, bucket, full_by = ARGV[1], ARGV[2], ARGV[3]
+if generation ~= '' and redis.call('GET', prefix .. 'generation') ~= generation then return 0 end
+if bucket ~= '' and tonumber(redis.call('ZSCORE', throttles, bucket) or 0) > tonumber(full_by) then return 0 end
+local keep, newest, now, id = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local kind = id:byte(-1) * KINDS
 if redis.call('EXISTS', prefix .. 'entry:' .. id) == 1 then forget(id) end
-remember(id, kind + arrive(), 5)
+remember(id, kind + arrive(), 8)
 local value = keep ~= '' and redis.call('HGET', prefix .. 'entry:' .. id, keep)
-if not value then return end
+if not value then return 1 end
 local set, last = index[keep] .. value, kind + KINDS - 1
 local size = redis.call('ZCOUNT', set, kind, last)
 local over = size - newest
-if over <= 0 then return end
+if over <= 0 then return 1 end
 local dead = redis.call('ZCOUNT', expiry, '-inf', now)
 if dead > 0 then  -- those of this set go first; looked for on the shorter road
   local ids = dead < size and redis.call('ZRANGEBYSCORE', expiry, '-inf', now)
@@ -115,6 +119,7 @@ end
 if over > 0 then
   for _, old in ipairs(redis.call('ZRANGEBYSCORE', set, kind, last, 'LIMIT', 0, over)) do forget(old) end
 end
+return 1
 """)
 
 TAKE = Script("""

@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -32,6 +32,7 @@ from auth_server import redis_url
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store import redis_scripts
 from auth_server.store.ahead import Ahead
+from auth_server.store.guess import Granted
 from auth_server.store.redis_connection import Closed, Command, RedisConnection
 from auth_server.store.redis_topology import ask, topology
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
@@ -197,8 +198,8 @@ class RedisState:
         except RedisError as error:
             raise Unavailable(_reason(error)) from error
 
-    def _ask_and_more(self, *command: bytes | str) -> Any:
-        """Send a command like `_ask`; what is asked for soon comes along in the same round trip."""
+    def _ask_and_more(self, *command: bytes | str) -> tuple[Any, int | None]:
+        """Send a command like `_ask`; return the generation too. What is asked for soon comes along as well."""
         ahead = self._ahead
         soon = () if ahead.id is None else ((b"HMGET", ahead.id, *_FIELDS),)
         try:
@@ -206,12 +207,13 @@ class RedisState:
         except RedisError as error:
             raise Unavailable(_reason(error)) from error
         if any(isinstance(answer, ResponseError) for answer in answers):
-            return self._ask(*command)  # it sees to what may be wrong
-        if self._learn is not None and answers[1] is not None:
-            self._learn(int(answers[1]))
+            return self._ask(*command), self.generation()  # these see to what may be wrong
+        generation = None if answers[1] is None else int(answers[1])
+        if self._learn is not None and generation is not None:
+            self._learn(generation)
         if soon:
             ahead.row = answers[2]
-        return answers[0]
+        return answers[0], generation
 
     def _run(self, script: redis_scripts.Script, *arguments: bytes | str | int) -> Any:
         try:
@@ -224,12 +226,24 @@ class RedisState:
 
     # ---- the interface
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
+        self.put_if(Granted(), kind, entry, now, keep=keep)
+
+    def put_if(self, granted: Granted, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> bool:
+        condition = ("" if granted.generation is None else granted.generation, granted.bucket, granted.full_by)
         field, newest = (_FIELD[keep.index], keep.newest) if keep is not None else ("", 0)
-        self._run(redis_scripts.PUT, field, newest, now, entry.key + _KIND[kind], *_fields(entry))
+        id_ = entry.key + _KIND[kind]
+        return bool(self._run(redis_scripts.PUT, *condition, field, newest, now, id_, *_fields(entry)))
+
+    def holds(self, granted: Granted) -> bool:
+        full_at, generation = self._ask_and_more(b"ZSCORE", self._throttles, granted.bucket)
+        return granted.is_right(generation, int(full_at or 0))
+
+    def guess(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         id_ = self._entry + key + _KIND[kind]
-        row = self._ahead.taken(id_) or self._ask_and_more(b"HMGET", id_, *_FIELDS)
+        row = self._ahead.taken(id_) or self._ask_and_more(b"HMGET", id_, *_FIELDS)[0]
         if row[1] is None or row[5] is not None:
             return None
         entry = _entry(key, row)
@@ -316,7 +330,7 @@ class RedisState:
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         if cost == 0:  # only a question, by a command: a Redis that is full refuses scripts that might write
-            full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket)
+            full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket)[0]
             wait = max(int(full_at or 0), now) + rate.refill - rate.burst * rate.refill - now
             return Allowance(wait <= 0, max(wait, 0))
         allowed, wait = self._run(redis_scripts.DRAW, bucket, cost, rate.burst, rate.refill, now)

@@ -15,13 +15,14 @@ What is left to Redis may be lost, or be as it was a moment ago: see docs/decisi
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 
 from auth_server.clock import Clock
 from auth_server.errors import Unavailable
 from auth_server.store.generation import Generation
+from auth_server.store.guess import Granted
 from auth_server.store.redis_state import RedisState
 from auth_server.store.revocation_journal import RevocationJournal
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, State, Taken
@@ -86,6 +87,20 @@ class RedisWithJournal:
 
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         self._of(kind).put(kind, entry, now, keep=keep)
+
+    def put_if(self, granted: Granted, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> bool:
+        if kind not in LASTING:
+            return self._redis.put_if(granted, kind, entry, now, keep=keep)
+        holds = self.holds(granted)
+        if holds:
+            self._lasting.put(kind, entry, now, keep=keep)
+        return holds
+
+    def holds(self, granted: Granted) -> bool:
+        return self._redis.holds(granted)
+
+    def guess(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         return self._of(kind).get(kind, key, now)

@@ -203,6 +203,9 @@ class SqliteState:
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def guess(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         these = (int(kind), key, now, client_id)
 

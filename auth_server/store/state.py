@@ -136,6 +136,16 @@ class State(Protocol):
         The answer may be as it was at some time since that began: then it came along with another one.
         """
 
+    def guess(self) -> AbstractContextManager[None]:
+        """Let this thread take for granted what it would ask for first, inside of the `with`: copies of records being
+        fresh, and one bucket having a try. It is checked in one step with the next `put`, before any other call, or at
+        the end.
+
+        Raises:
+            WrongGuess: by that call, or at the end, if it is not so. Nothing was written; whatever came of it does not
+                count. Do it again without.
+        """
+
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         """Redeem a one-time entry; `first` is True for exactly one caller, ever. Durable on return.
 

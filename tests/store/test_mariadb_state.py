@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 
 from auth_server import assembly
-from auth_server.store.database_state import DatabaseState
 from auth_server.store.engine import create
+from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.schema import RECORDS, SHARED_STATE
 from auth_server.store.state import State
 from tests.servers.mariadb import MariaDB
@@ -16,11 +16,11 @@ from tests.store.conformance.state import *  # noqa: F403
 from tests.store.opening import migrated
 
 
-def opened(url: str) -> DatabaseState:
+def opened(url: str) -> State:
     """Open the state at *url*."""
     database = assembly.database(create(url))
     assert database is not None
-    return database.state()
+    return OptimisticState(database.state(), database.generation.guess)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from auth_server import assembly
 from auth_server.errors import Unavailable
-from auth_server.store.database_state import DatabaseState
 from auth_server.store.engine import create, writing
+from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.postgresql_connection import PostgresqlConnection
 from auth_server.store.raw_connections import Connections
 from auth_server.store.schema import RECORDS, SHARED_STATE
@@ -23,11 +23,11 @@ from tests.store.opening import migrated
 SERIALIZABLE = "&options=-c%20default_transaction_isolation%3Dserializable"
 
 
-def opened(url: str) -> DatabaseState:
+def opened(url: str) -> State:
     """Open the state at *url*."""
     database = assembly.database(create(url))
     assert database is not None
-    return database.state()
+    return OptimisticState(database.state(), database.generation.guess)
 
 
 @pytest.fixture(scope="session")

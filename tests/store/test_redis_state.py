@@ -6,6 +6,8 @@ from functools import partial
 
 import pytest
 
+from auth_server.store.guess import Guess
+from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.redis_state import RedisState
 from auth_server.store.state import State
 from tests.store.conformance.contention import TestStateContention  # noqa: F401
@@ -19,6 +21,12 @@ def url(request: pytest.FixtureRequest) -> str:
     return found
 
 
+def opened(url: str, prefix: str) -> State:
+    """Open a state in Redis."""
+    return OptimisticState(RedisState(url, prefix), Guess())
+
+
 @pytest.fixture
 def open_state(url: str) -> Callable[[], State]:
-    return partial(RedisState, url, f"{{test-{os.urandom(8).hex()}}}:")
+    prefix = f"{{test-{os.urandom(8).hex()}}}:"
+    return partial(opened, url, prefix)

@@ -13,6 +13,8 @@ from sqlalchemy import func, select, text
 from auth_server.clock import Clock
 from auth_server.errors import Unavailable
 from auth_server.store import engine, tables
+from auth_server.store.guess import Guess
+from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.redis_state import Revocation
 from auth_server.store.redis_with_journal import LASTING, RedisWithJournal
 from auth_server.store.revocation_journal import RevocationJournal
@@ -38,9 +40,14 @@ def opened(url: str, folder: Path, prefix: str = "", clock: Clock = lambda: NOW)
     return RedisWithJournal(url, lasting, RevocationJournal(records), clock, LONGEST, prefix)
 
 
+def optimistic(url: str, folder: Path, prefix: str) -> State:
+    """Open one as the server does."""
+    return OptimisticState(opened(url, folder, prefix), Guess())
+
+
 @pytest.fixture
 def open_state(redis_server: Redis, sqlite_files: Path) -> Callable[[], State]:
-    return partial(opened, redis_server.url, sqlite_files, f"test-{os.urandom(8).hex()}:")
+    return partial(optimistic, redis_server.url, sqlite_files, f"test-{os.urandom(8).hex()}:")
 
 
 @pytest.fixture

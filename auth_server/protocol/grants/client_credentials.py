@@ -51,5 +51,5 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
 FEATURE = Feature(
     name="client_credentials",
     specs=("RFC 6749 §4.4",),
-    grants=(Grant(GRANT_TYPE, authenticate_confidential, authorize),),
+    grants=(Grant(GRANT_TYPE, authenticate_confidential, authorize, only_issues=True),),
 )

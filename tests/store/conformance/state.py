@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
+from auth_server.store.guess import WrongGuess
 from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, State, Taken
 
 NOW = 1_000_000_000  # years behind the real clock: only the injected one counts
@@ -189,6 +192,102 @@ class TestAhead:
         plainly = state.draw("bucket", 0, Rate(5, 60), NOW)
         with state.ahead(TOKEN, os.urandom(32)):
             assert state.draw("bucket", 0, Rate(5, 60), NOW) == plainly
+
+
+class TestGuess:
+    """What a thread takes for granted before it puts an entry counts only if it is so."""
+
+    @staticmethod
+    def _done(state: State, use: Callable[[], object]) -> bool:
+        """Whether *use* was done by one who needs a try of the bucket to be left."""
+        try:
+            with state.guess():
+                if not state.draw("bucket", 0, Rate(5, 60), NOW).allowed:
+                    return False
+                use()
+        except WrongGuess:
+            return False
+        return True
+
+    @staticmethod
+    def _drawn(state: State, tries: int) -> None:
+        assert state.draw("bucket", tries, Rate(5, 60), NOW).allowed
+
+    @pytest.mark.parametrize("keep", [None, *(Keep(index, 1) for index in BY if index is not Index.KEY)], ids=str)
+    @pytest.mark.parametrize("drawn", [0, 4])
+    def test_entry_is_put_where_a_try_is_left(self, state: State, drawn: int, keep: Keep | None) -> None:
+        """In a bucket that nobody has drawn from too; a limit holds as otherwise."""
+        if drawn:
+            self._drawn(state, drawn)
+        old, new = an_entry(), an_entry()
+        state.put(TOKEN, old, NOW)
+        assert self._done(state, lambda: state.put(TOKEN, new, NOW, keep=keep))
+        assert state.get(TOKEN, new.key, NOW) == new
+        assert state.get(TOKEN, old.key, NOW) == (old if keep is None else None)
+
+    @pytest.mark.parametrize("keep", [None, *(Keep(index, 1) for index in BY if index is not Index.KEY)], ids=str)
+    def test_nothing_is_put_where_none_is(self, state: State, keep: Keep | None) -> None:
+        """What was there stays as it was, what would have been displaced too; a minute later there is a try."""
+        old = an_entry()
+        state.put(TOKEN, old, NOW)
+        self._drawn(state, 5)
+        new = an_entry()
+        assert not self._done(state, lambda: state.put(TOKEN, new, NOW, keep=keep))
+        assert not self._done(state, lambda: state.put(TOKEN, an_entry(old.key, data=b"new"), NOW, keep=keep))
+        assert state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW) == [old]
+
+    def test_everything_else_is_done_only_if_it_is_so(self, state: State) -> None:
+        """One who comes second sees what the first did, and not what nobody did."""
+        entry, once = an_entry(), OnceKey(os.urandom(32), NOW + 60)
+        changed = replace(entry, data=b"changed")
+        state.put(TOKEN, entry, NOW)
+        self._drawn(state, 5)
+        uses: list[Callable[[], object]] = [
+            lambda: state.spend([once], NOW),
+            lambda: state.swap(TOKEN, entry, changed, NOW),
+            lambda: state.take(TOKEN, entry.key, "client", NOW),
+            lambda: state.revoke(Index.KEY, entry.key.hex()),
+            lambda: state.draw("other", 1, Rate(1, 60), NOW),
+            lambda: state.get(TOKEN, entry.key, NOW),
+            lambda: state.find(TOKEN, Index.ALL, "", EVERYTHING, NOW),
+            lambda: list(state.each(TOKEN, NOW)),
+            lambda: state.draw("other", 0, Rate(1, 60), NOW),
+            lambda: None,
+        ]
+        for use in uses:
+            assert not self._done(state, use)
+        assert state.spend([once], NOW) is None
+        assert state.draw("other", 1, Rate(1, 60), NOW).allowed
+        assert state.take(TOKEN, entry.key, "client", NOW) == Taken(entry, first=True)
+        state.draw("bucket", -1, Rate(5, 60), NOW)
+        for use in uses:
+            assert self._done(state, use)
+
+    def test_an_error_counts_only_if_it_is_so(self, state: State) -> None:
+        """What was concluded from a wrong guess is no news; from a right one it is."""
+
+        def conclude() -> None:
+            raise ValueError("so be it")
+
+        with pytest.raises(ValueError, match="so be it"):
+            self._done(state, conclude)
+        self._drawn(state, 5)
+        assert not self._done(state, conclude)
+
+    def test_nothing_is_taken_for_granted_after_it(self, state: State) -> None:
+        """Neither when it was wrong, nor within it once it was found right."""
+        self._drawn(state, 5)
+        assert not self._done(state, lambda: state.put(TOKEN, an_entry(), NOW))
+        assert not state.draw("bucket", 0, Rate(5, 60), NOW).allowed
+        with state.guess():
+            state.put(TOKEN, an_entry(), NOW)
+            assert not state.draw("bucket", 0, Rate(5, 60), NOW).allowed
+
+    def test_others_take_nothing_for_granted(self, state: State) -> None:
+        """It is the business of one thread."""
+        self._drawn(state, 5)
+        with ThreadPoolExecutor(1) as other, suppress(WrongGuess), state.guess():
+            assert not other.submit(state.draw, "bucket", 0, Rate(5, 60), NOW).result().allowed
 
 
 class TestLimits:
