@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
 from auth_server.store.guess import Granted
+from auth_server.store.postgresql_connection import PostgresqlConnection
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import Index, Keep, OnceKey
 
@@ -43,7 +44,8 @@ DELETE FROM {table} WHERE {name} IN (
 )
 """
 _AMONG = {
-    index: f"SELECT state_put_among_{column}($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+    index: "SELECT set_config('synchronous_commit', 'off', TRUE),"
+    f" state_put_among_{column}($1, $2, $3, $4, $5, $6, $7, $8, $9)"
     for index, column in ((Index.CLIENT, "client_id"), (Index.SUBJECT, "subject"), (Index.FAMILY, "family"))
 }
 _IF = (  # what was granted is so, as parameters from {0} on: the generation, a bucket, by when it is full again
@@ -78,10 +80,10 @@ class PostgresqlState(Common):
         condition = (granted.generation, granted.bucket.encode(), granted.full_by)
         if keep is None:
             return connections.count(_PUT_IF, (kind, *row, *condition)) > 0
-        return bool(connections.rows(_AMONG_IF[keep.index], (kind, *row, keep.newest, now, *condition)))
+        return bool(_flushed(connections, _AMONG_IF[keep.index], (kind, *row, keep.newest, now, *condition)))
 
     def put_among(self, connections: Connections, kind: int, row: Row, keep: Keep, now: int) -> None:
-        connections.rows(_AMONG[keep.index], (kind, *row, keep.newest, now))
+        _flushed(connections, _AMONG[keep.index], (kind, *row, keep.newest, now))
 
     def take(self, connections: Connections, kind: int, key: bytes, client_id: bytes | None, now: int) -> Row | None:
         rows = connections.rows(_TAKE, (kind, key, client_id, now))
@@ -96,3 +98,13 @@ class PostgresqlState(Common):
     def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
         gone, found = connections.rows(_REVOKE.format(where=where), values)[0]
         return gone, found < DELETED
+
+
+def _flushed(connections: Connections, statement: str, values: Sequence[object]) -> list[Row]:
+    """Those that put under one value take turns; nobody's turn is to wait for the disk."""
+
+    def use(connection: RawConnection) -> list[Row]:
+        assert isinstance(connection, PostgresqlConnection)
+        return connection.rows_flushed(statement, values)
+
+    return connections.run(use)

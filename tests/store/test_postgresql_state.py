@@ -65,8 +65,11 @@ def test_what_fails_at_the_commit_is_not_acknowledged(empty: str) -> None:
     engine = create(empty)
     connections = Connections(engine, PostgresqlConnection)
     connections.count("CREATE TABLE twice (number integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    insert = "INSERT INTO twice VALUES (1), (1) RETURNING number"
     with pytest.raises(Unavailable):
-        connections.count("INSERT INTO twice VALUES (1), (1)")
+        connections.count(insert)
+    with pytest.raises(Unavailable):
+        connections.run(lambda connection: connection.rows_flushed(insert))  # type: ignore[attr-defined]
     assert connections.rows("SELECT * FROM twice") == []
     connections.rows("DROP TABLE twice")
     connections.close()
