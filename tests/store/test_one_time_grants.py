@@ -14,6 +14,7 @@ from auth_server.store.state import State
 from tests import proves
 from tests.people import bearer, join
 from tests.relying_party import USERINFO, Browser, RelyingParty, relying_party
+from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis import Redis
 from tests.sites import Site, site
@@ -37,7 +38,7 @@ class Replica:
         self.here.server.close()
 
 
-@pytest.fixture(params=["embedded", "redis", "postgresql", "postgresql and redis"])
+@pytest.fixture(params=["embedded", "redis", "postgresql", "postgresql and redis", "mariadb"])
 def settings(request: pytest.FixtureRequest, worker_id: str) -> dict[str, str]:
     """Where everything is kept."""
     given = {}
@@ -45,9 +46,10 @@ def settings(request: pytest.FixtureRequest, worker_id: str) -> dict[str, str]:
         redis: Redis = request.getfixturevalue("redis_server")
         redis.ask("FLUSHALL")  # the clock stands still, and the throttles of an earlier test with it
         given["redis_url"] = redis.url
-    if "postgresql" in request.param:
-        postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
-        given["database_url"] = postgresql.create(f"grants_{worker_id}_{next(_numbers)}")
+    for kind in ("postgresql", "mariadb"):
+        if kind in request.param:
+            database: PostgreSQL | MariaDB = request.getfixturevalue(f"{kind}_server")
+            given["database_url"] = database.create(f"grants_{worker_id}_{next(_numbers)}")
     return given
 
 
