@@ -8,7 +8,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import psycopg
@@ -30,49 +30,46 @@ KEPT = ("client_credentials, opaque", "client_credentials, JWT ES256")  # what l
 
 
 @dataclass(frozen=True)
-class Meter:
-    """What has been used so far."""
+class Usage:
+    """What has been used: since the servers started, or for one request."""
 
     server: float  # seconds of cores
     postgresql: float
     redis: float
-    wal: int  # bytes
-    syncs: int
-    database: int  # bytes
-    memory: int  # bytes in Redis
+    wal: float  # bytes
+    syncs: float
+    database: float  # bytes
+    memory: float  # bytes in Redis
+
+    def each(self, before: "Usage", requests: int) -> "Usage":
+        """Return what one of so many requests has used since *before*."""
+        pairs = zip(astuple(self), astuple(before), strict=True)
+        return Usage(*((now - then) / max(requests, 1) for now, then in pairs))
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one request takes: microseconds of a core, and bytes."""
+    """What one request takes."""
 
     store: str
     server_kind: str
     case: str
     rate: float
     failed: int
-    server: float
-    postgresql: float
-    redis: float
-    wal: float
-    syncs: float
-    database: float
-    memory: float
+    usage: Usage
 
     def row(self) -> tuple[str, ...]:
-        kept = self.case in KEPT
+        usage, kept = self.usage, self.case in KEPT
         return (
             self.store,
             self.server_kind,
             self.case,
             f"{self.rate:,.0f}",
-            f"{self.server:.0f}",
-            _some(self.postgresql),
-            _some(self.redis),
-            _some(self.wal),
-            f"{self.syncs:.2f}" if self.syncs >= 0.005 else "–",
-            _some(self.database) if kept else "–",
-            _some(self.memory) if kept else "–",
+            *(_some(seconds * 1e6) for seconds in (usage.server, usage.postgresql, usage.redis)),
+            _some(usage.wal),
+            f"{usage.syncs:.2f}" if usage.syncs >= 0.005 else "–",
+            _some(usage.database) if kept else "–",
+            _some(usage.memory) if kept else "–",
         )
 
 
@@ -106,7 +103,7 @@ def _some(figure: float) -> str:
     return f"{figure:,.0f}" if figure >= 0.5 else "–"
 
 
-def read(store: Store, place: Place, pid: int) -> Meter:
+def read(store: Store, place: Place, pid: int) -> Usage:
     """Return what the server below *pid* and its stores have used since they were started."""
     spent = dict.fromkeys(("postgres", "redis-server"), 0.0)
     for main in store.processes():
@@ -125,7 +122,7 @@ def read(store: Store, place: Place, pid: int) -> Meter:
     if store.redis:
         memory = int(store.redis.info("used_memory"))
     own = servers.cpu_seconds(pid)
-    return Meter(own, spent["postgres"], spent["redis-server"], wal, syncs, database, memory)
+    return Usage(own, spent["postgres"], spent["redis-server"], wal, syncs, database, memory)
 
 
 def measure(store: Store, kind: str, seconds: int, wrk: str, cores: tuple[int, int]) -> Iterator[Cost]:
@@ -139,21 +136,8 @@ def measure(store: Store, kind: str, seconds: int, wrk: str, cores: tuple[int, i
             before = read(store, place, running.process.pid)
             outcome = load.run(wrk, running.url, ask, seconds, cores[1])
             after = read(store, place, running.process.pid)
-            share = 1 / max(outcome.requests, 1)
-            yield Cost(
-                store.title,
-                kind,
-                title,
-                outcome.rate,
-                outcome.failed,
-                (after.server - before.server) * share * 1e6,
-                (after.postgresql - before.postgresql) * share * 1e6,
-                (after.redis - before.redis) * share * 1e6,
-                (after.wal - before.wal) * share,
-                (after.syncs - before.syncs) * share,
-                (after.database - before.database) * share,
-                (after.memory - before.memory) * share,
-            )
+            usage = after.each(before, outcome.requests)
+            yield Cost(store.title, kind, title, outcome.rate, outcome.failed, usage)
 
 
 def needs(costs: Iterable[Cost]) -> Iterator[tuple[str, ...]]:
@@ -162,25 +146,24 @@ def needs(costs: Iterable[Cost]) -> Iterator[tuple[str, ...]]:
     for cost in costs:
         by_case.setdefault((cost.store, cost.server_kind), {})[cost.case] = cost
     for (store, kind), found in by_case.items():
-        issued, checked = found[KEPT[0]], found["introspection of an active token"]
+        issued, checked = found[KEPT[0]].usage, found["introspection of an active token"].usage
         for rate in RATES:
             yield (
                 store,
                 kind,
                 f"{rate:,}",
-                *(
-                    _cores(rate * (getattr(issued, part) + getattr(checked, part)))
-                    for part in ("server", "postgresql", "redis")
-                ),
+                _cores(rate * (issued.server + checked.server)),
+                _cores(rate * (issued.postgresql + checked.postgresql)),
+                _cores(rate * (issued.redis + checked.redis)),
                 f"{rate * (issued.wal + checked.wal) / 1e6:,.1f}",
                 f"{rate * LIFE * issued.database / 1e9:,.1f}",
                 f"{rate * LIFE * issued.memory / 1e9:,.1f}",
             )
 
 
-def _cores(microseconds: float) -> str:
+def _cores(seconds: float) -> str:
     """Return how many cores do so much in a second, in steps of a tenth."""
-    return f"{math.ceil(microseconds / 1e5 / ROOM) / 10:,.1f}"
+    return f"{math.ceil(seconds * 10 / ROOM) / 10:,.1f}"
 
 
 def main() -> int:
