@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 T ?= tests
-PYTEST_WORKERS ?= auto
+PYTEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help run web-app test lint format bench bench-peers bench-scale bench-simulation bench-capacity docs audit security settings-file translations screenshots common-passwords lock migration clean

@@ -14,7 +14,7 @@ from tests.servers.postgresql import PostgreSQL, new_folder
 from tests.servers.redis import Redis
 
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "postgresql+redis": "PostgreSQL and Redis"}
-# All else is at its default: fsync, synchronous commit and full pages are on.
+# Both are reached by socket files. All else is at its default: fsync, synchronous commit and full pages are on.
 POSTGRESQL = ("listen_addresses=", "max_connections=300", "shared_buffers=512MB", "max_wal_size=4GB")
 REDIS = ("--appendonly", "yes", "--appendfsync", "everysec", "--databases", "64")
 
@@ -63,7 +63,7 @@ class Store:
                 f"{self.name.partition('+')[2]}bench{number}"
             )
         if self.redis:
-            variables["AUTH_SERVER_REDIS_URL"] = f"{self.redis.url.rpartition('/')[0]}/{number}"
+            variables["AUTH_SERVER_REDIS_URL"] = f"unix://{self.redis.socket}?db={number}"
         return Place(home, variables)
 
 
