@@ -36,7 +36,11 @@ def cut_slow(port: int, longest: int) -> None:
     half of the time; so one on which nothing was answered for all of it has a request under way that takes too long.
     Whoever reads that sees its end, answers and closes; if nobody does, the connection is cut altogether.
     """
-    for name in os.listdir(_OPEN):
+    try:
+        numbers = os.listdir(_OPEN)
+    except OSError:  # no file is free to list the others by; the next time one may be
+        return
+    for name in numbers:
         with suppress(OSError):  # it is gone; or it is the one that listens, which has no peer
             if not os.readlink(f"{_OPEN}/{name}").startswith("socket:"):
                 continue

@@ -60,9 +60,9 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def _connections(wanted: int) -> int:
-    """How many connections a process takes: each needs a file, and some stay for stores and logs."""
-    return max(16, min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128))
+def _connections(wanted: int, files: int = 1) -> int:
+    """How many connections a process takes: each needs so many files, and some stay for stores and logs."""
+    return max(16, min(wanted, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128) // files))
 
 
 def _tls(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
@@ -192,7 +192,8 @@ def granian_options(settings: Settings) -> dict[str, Any]:
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
-    connections = _connections(CONNECTIONS // settings.workers)
+    # Each may need a thread, and a thread has a connection to Redis of its own.
+    connections = _connections(CONNECTIONS // settings.workers, 2 if settings.redis_url else 1)
     options: dict[str, Any] = {
         "address": settings.host,
         "port": settings.port,

@@ -1,13 +1,13 @@
 """Short-lived state in a SQLite file of its own, by the raw driver.
 
 Why not SQLAlchemy: issuing and checking tokens are the hot path, and Core costs 100 µs a statement over the driver.
-Why a file of its own: a token's INSERT moves `PRAGMA data_version`, by which cached records are known to be fresh.
+Why a file of its own: tokens come and go by the thousand, and records neither wait for them nor share their durability.
 """
 
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 from auth_server.errors import Unavailable
 from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import Mark
+from auth_server.store.sqlite_readers import Readers, Values
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 R = TypeVar("R")
-_Values = Sequence[object] | Mapping[str, object]
 
 KEY_DIGITS = 64
 STRIDE = 2000  # rows that `purge` looks at by one statement
@@ -120,7 +120,7 @@ class SqliteState:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._local = threading.local()
+        self._readers = Readers(lambda: self._open("NORMAL"))
         self._writing = threading.Lock()  # in-process writers take turns, for the busy handler would sleep
         self._synced = GroupCommit(lambda: self._writing, lambda: self._writer("FULL"), lambda: self._drop("FULL"))
         self._writers: dict[str, sqlite3.Connection] = {}
@@ -129,7 +129,7 @@ class SqliteState:
         self._purged = 0  # the number of the last entry that `purge` has looked at
         self._mark, self._untouched = Mark(path.with_name(f"{path.name}-untouched")), _Untouched()
 
-    # ---- connections: one reader a thread, two writers a process; none crosses a fork
+    # ---- connections: readers, and two writers a process; none crosses a fork
     def _open(self, synchronous: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -139,15 +139,9 @@ class SqliteState:
         connection.execute("PRAGMA wal_autocheckpoint=20000")  # pages; the background thread checkpoints long before
         return connection
 
-    def _reader(self) -> sqlite3.Connection:
-        local = self._local
-        if getattr(local, "pid", 0) != os.getpid():
-            local.connection, local.pid = self._open("NORMAL"), os.getpid()
-        return local.connection  # type: ignore[no-any-return]
-
-    def _read(self, query: str, values: _Values = ()) -> list[tuple[Any, ...]]:
+    def _read(self, query: str, values: Values = ()) -> list[tuple[Any, ...]]:
         try:
-            return self._reader().execute(query, values).fetchall()
+            return self._readers.rows(query, values)
         except sqlite3.Error as error:
             raise _unavailable(error) from error
 
@@ -165,7 +159,7 @@ class SqliteState:
         if broken:
             broken.close()
 
-    def _execute(self, statement: str, values: _Values) -> int:
+    def _execute(self, statement: str, values: Values) -> int:
         """Write by one statement, which is a transaction by itself; return how many rows it touched.
 
         It survives the death of processes; power loss only when the background thread has written it to disk.
@@ -349,10 +343,7 @@ class SqliteState:
             for connection in self._writers.values():
                 connection.close()
             self._writers = {}
-        reader = getattr(self._local, "connection", None)
-        if reader is not None:
-            reader.close()
-            del self._local.connection, self._local.pid
+        self._readers.close()
 
 
 def _unavailable(error: sqlite3.Error) -> Unavailable:

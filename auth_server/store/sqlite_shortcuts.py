@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
@@ -16,6 +15,7 @@ from auth_server.store.engine import TIMEOUT, mark, turn
 from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import UNSETTLED, Mark
 from auth_server.store.records import AuditEvent, Consent, RefreshFamily, StoredToken, User
+from auth_server.store.sqlite_readers import Readers
 
 _GENERATION = "SELECT value FROM generation"
 _TOKEN = f"SELECT {', '.join(field.name for field in fields(StoredToken))} FROM stored_tokens WHERE key = ?"
@@ -41,7 +41,7 @@ _USER_COLUMNS = [(place, make) for place, field in enumerate(fields(User)) if (m
 
 
 class SqliteShortcuts:
-    """Raw connections to a SQLite store: one that reads in each thread, one that writes; none crosses a fork.
+    """Raw connections to a SQLite store: some that read, one that writes; none crosses a fork.
 
     Args:
         engine: of the same store; its writers and ours take turns.
@@ -51,7 +51,8 @@ class SqliteShortcuts:
         self._engine = engine
         self._path = engine.url.database or ""
         self._mark: Mark | None = None  # until it is needed: a mere question makes no files
-        self._local = threading.local()
+        self._known = (UNSETTLED, -1)  # the generation, and the mark that stood when it was asked for
+        self._readers = Readers(self._open)
         self._writers: dict[str, sqlite3.Connection] = {}  # by how safe what they write is
         self._writers_pid = 0
         self._noted = False
@@ -60,39 +61,26 @@ class SqliteShortcuts:
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
 
-    def _reader(self) -> sqlite3.Connection:
-        local = self._local
-        if getattr(local, "pid", 0) != os.getpid():
-            local.connection, local.pid = self._open(), os.getpid()
-            local.version, local.generation, local.mark = -1, -1, UNSETTLED
-        return local.connection  # type: ignore[no-any-return]
-
     def _one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
         try:
-            return self._reader().execute(query, values).fetchone()  # type: ignore[no-any-return]
+            rows = self._readers.rows(query, values)
         except sqlite3.Error as error:
-            self._local.pid = 0
             raise _unavailable(error) from error
+        return rows[0] if rows else None
 
     # ---- reading
     def generation(self) -> int:
-        """Return the store's generation, which is what it was while the mark stands.
-
-        Where a change is under way, or broke off, `PRAGMA data_version` tells: that number moves when another
-        connection commits, and only then is the generation itself read.
-        """
-        local = self._local
+        """Return the store's generation, which is what it was while the mark stands."""
         if self._mark is None:
             self._mark = mark(self._engine)
-        stands = self._mark.read()  # before anything is: who commits meanwhile moves it
-        if stands == getattr(local, "mark", UNSETTLED) != UNSETTLED:
-            return local.generation  # type: ignore[no-any-return]
-        row = self._one("PRAGMA data_version")
-        if row and row[0] != local.version:
-            version, row = row[0], self._one(_GENERATION)
-            local.version, local.generation = version, row[0] if row else -1
-        local.mark = stands
-        return local.generation  # type: ignore[no-any-return]
+        stands = self._mark.read()  # before the generation is: who commits meanwhile moves it
+        known, generation = self._known
+        if stands == known != UNSETTLED:
+            return generation
+        row = self._one(_GENERATION)
+        generation = row[0] if row else -1
+        self._known = (stands, generation)
+        return generation
 
     def token(self, key: bytes) -> StoredToken | None:
         """Return what `StoredTokens.get` does."""
@@ -165,12 +153,9 @@ class SqliteShortcuts:
             self._noted = self._noted or not done
 
     def close(self) -> None:
-        """Close this thread's connections; before a fork there must be none."""
+        """Close the connections; before a fork there must be none."""
         self._close_writers()
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            del self._local.connection, self._local.pid
+        self._readers.close()
 
     def _close_writers(self) -> None:
         if self._writers_pid == os.getpid():

@@ -1,0 +1,41 @@
+"""Files are not endless: what the web servers do about that."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import granian  # noqa: F401  # the first import lets the process open as many files as it may ever
+import pytest
+
+from auth_server import settings
+from auth_server.cli import granian_worker, web_servers
+from tests import proves
+
+
+@contextmanager
+def files(most: int) -> Iterator[None]:
+    """Let this process open no more than so many, as where it may not raise the limit."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(("redis", "most"), [("", 896), ("redis://127.0.0.1:6379/0", 448)])
+def test_granians_threads_find_files_for_redis(tmp_path: Path, redis: str, most: int):
+    """Each connection may have one, and so needs two files where state is in Redis."""
+    given = {"AUTH_SERVER_HOME": str(tmp_path), "AUTH_SERVER_REDIS_URL": redis, "AUTH_SERVER_WORKERS": "1"}
+    loaded = settings.load(given).settings
+    with files(1024):
+        options = web_servers.granian_options(loaded)
+    assert (options["backpressure"], options["blocking_threads"]) == (most, most)
+
+
+@proves("S-140")
+def test_looking_for_slow_peers_outlives_a_lack_of_files():
+    """What looks is a thread that nobody would start again."""
+    with files(3):
+        granian_worker.cut_slow(2342, 1000)
