@@ -209,7 +209,7 @@ class Browsers:
             changed = replace(current, sign_ins=function(current))
             if changed == current or self._state.swap(Kind.BROWSER, entry, self._entry(changed), now):
                 if not changed.sign_ins:
-                    self._state.revoke(Index.KEY, key.hex())
+                    self._state.revoke(Index.KEY, key.hex(), Kind.BROWSER)
                 return changed
         return None
 
@@ -219,7 +219,7 @@ class Browsers:
         browser = Browser(credentials.digest(cookie), sign_ins, started_at, now)
         self._state.put(Kind.BROWSER, self._entry(browser), now)
         if before is not None:
-            self._state.revoke(Index.KEY, before.key.hex())
+            self._state.revoke(Index.KEY, before.key.hex(), Kind.BROWSER)
         return cookie, browser
 
     def _counts(self, sign_in: SignIn) -> bool:

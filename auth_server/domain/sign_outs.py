@@ -68,10 +68,10 @@ class SignOuts:
         for sid in sids:
             self._state.put(Kind.ENDED, Entry(_ended(sid), now + REMEMBERED, b""), now)
         for one in told:
-            self._state.revoke(Index.KEY, one.key.hex())
+            self._state.revoke(Index.KEY, one.key.hex(), Kind.TOLD)
         for code in self._state.each(Kind.CODE, now, Index.SUBJECT, uid):
             if orjson.loads(code.data)["sid"] in sids:
-                self._state.revoke(Index.KEY, code.key.hex())
+                self._state.revoke(Index.KEY, code.key.hex(), Kind.CODE)
         self._refresh_tokens.end_those(uid, lambda data: _ends_with(data, sids))
         self._tokens.revoke_of_sign_ins(uid, sids)
 
@@ -84,7 +84,7 @@ class SignOuts:
         over = [one for one in self._told(uid) if one.sid != keep]
         self.announce(over)
         for one in over:
-            self._state.revoke(Index.KEY, one.key.hex())
+            self._state.revoke(Index.KEY, one.key.hex(), Kind.TOLD)
 
     def dismiss(self, uid: str, client_id: str) -> None:
         """Tell one client that a person's sign-ins are over for it, though not for others."""

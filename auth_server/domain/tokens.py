@@ -1,7 +1,7 @@
 """A token's life: record, issue, find, list, revoke. Every kind of token, JWTs too, is kept under its SHA-256."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from auth_server.clock import Clock, Random, rfc3339
 from auth_server.domain import credentials
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.keys import Keyring
-from auth_server.errors import NotFound
+from auth_server.errors import NotFound, Unavailable
 from auth_server.store.records import Client, Records, StoredToken, User
 from auth_server.store.state import Entry, Index, Keep, Kind, Page, State
 
@@ -248,11 +248,17 @@ class Tokens:
     def touch(self, token: Token, address: str, user_agent: str = "") -> Token:
         """Note that a token was used, at most once in 60 seconds; return it as it stands now.
 
-        Who uses a session that was made with an app password uses that (photoprism-contract section 11).
+        Who uses a session that was made with an app password uses that (photoprism-contract section 11). A store that
+        only reads does not keep anybody out: what it does not take is noted at the next use.
         """
         now = self._clock()
         if now - token.last_active < TOUCH:
             return token
+        with suppress(Unavailable):
+            return self._touched(token, address, user_agent, now)
+        return token
+
+    def _touched(self, token: Token, address: str, user_agent: str, now: int) -> Token:
         used = replace(token, last_active=now, address=address, user_agent=user_agent[:MAX_USER_AGENT])
         if not token.login_address:
             used = replace(used, login_address=address, login_at=now)
@@ -318,11 +324,16 @@ class Tokens:
         """
         if token.is_durable:
             self._records.tokens.remove(key=token.key)
-        self._state.revoke(Index.KEY, token.key.hex())
+        self._state.revoke(Index.KEY, token.key.hex(), Kind.ACCESS_TOKEN)
         if token.is_durable:
             self._state.revoke(Index.FAMILY, token.key.hex())
         details = {"uid": token.subject, "ref_id": token.ref_id, "why": why}
         self._audit.change("token.revoke", by, client_id=token.client_id or "", **details)
+
+    def forget(self, value: str) -> None:
+        """End a token that is not here, or does not count here: the store may have lost it, and get it back."""
+        if credentials.is_token(value):
+            self._state.revoke(Index.KEY, credentials.digest(value).hex(), Kind.ACCESS_TOKEN)
 
     def revoke_app_passwords(self, uid: str, by: Actor) -> None:
         """End all app passwords of a person, with the sessions made with them."""
@@ -347,7 +358,7 @@ class Tokens:
     def _revoke_those(self, uid: str, condition: Callable[[Entry], bool]) -> None:
         for entry in self._state.each(Kind.ACCESS_TOKEN, self._clock(), Index.SUBJECT, uid):
             if condition(entry):
-                self._state.revoke(Index.KEY, entry.key.hex())
+                self._state.revoke(Index.KEY, entry.key.hex(), Kind.ACCESS_TOKEN)
 
     def has_any(self, client_id: str) -> bool:
         """Tell whether a client has a living token or code in the short-lived state."""

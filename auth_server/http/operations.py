@@ -1,5 +1,6 @@
 """Endpoints for those who run the server: liveness, readiness, metrics."""
 
+from auth_server.domain import clock_check
 from auth_server.errors import Unavailable
 from auth_server.http.peer import is_forwarded
 from auth_server.protocol import bearer
@@ -18,10 +19,12 @@ def livez(request: Request, server: Server) -> Response:
 
 
 def readyz(request: Request, server: Server) -> Response:
-    """Tell whether the stores answer."""
+    """Tell whether the stores answer, and whether this machine's clock is that of the others (S-137)."""
     try:
         server.records.check()
         server.state.check()
+        if not clock_check.is_right(server.records, server.clock):
+            raise Unavailable("the clock is wrong")
     except Unavailable as error:
         return json_response({"status": "unavailable"}, 503, (("Retry-After", str(error.retry_after)),))
     return json_response({"status": "ok"})
@@ -64,7 +67,8 @@ ENDPOINTS = (
         Operation("GET", livez, "Does the process answer?", "It asks no store.", responses=_HEALTH, examples=_YES),
     ),
     _endpoint(
-        "/readyz", Operation("GET", readyz, "Do the stores answer?", "Both of them.", responses=_HEALTH, examples=_YES)
+        "/readyz",
+        Operation("GET", readyz, "Do the stores answer?", "And is the clock right?", responses=_HEALTH, examples=_YES),
     ),
     _endpoint(
         "/metrics",

@@ -284,7 +284,7 @@ def _keep(waiting: Interaction, server: Server) -> None:
 
 def _forget(waiting: Interaction, server: Server) -> None:
     """End a request that gets its answer; there is room for another one of its address."""
-    if server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex()):
+    if server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex(), Kind.INTERACTION):
         server.throttles.waited(waiting.address, FLOOD)
 
 

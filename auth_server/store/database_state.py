@@ -33,6 +33,7 @@ class Dialect(Protocol):
     full_at: str  # bucket; gives the generation of the records too
     full_at_and_get: str  # bucket, kind, key, now; as both, in one row
     give_back: str  # bucket, seconds, now
+    heal: str  # bucket, when it is full at the latest
     check: str
     purges: Sequence[str]  # each: now, limit
 
@@ -82,6 +83,7 @@ class Common:
         f" ON kind = $2 AND key = $3 AND {LIVES.format(now='$4')} AND taken_at IS NULL"
     )
     give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
+    heal = "UPDATE state_throttles SET full_at = least(full_at, $2) WHERE bucket = $1"
     check = "SELECT 1 FROM state_spent LIMIT 1"
 
     def holds(self, connections: Connections, granted: Granted) -> bool:
@@ -198,7 +200,10 @@ class DatabaseState:
         if 0 < cost <= rate.burst and self._sql.draw(self._connections, name, now, cost * rate.refill, capacity):
             return Allowance(True, 0)
         found = self._full_at(name, now)
-        full_at = min(max(found or now, now), now + capacity)  # more, a replica's wrong clock has left there
+        full_at = max(found or now, now)
+        if full_at > now + capacity:  # emptier than empty: by a replica whose clock is wrong (S-137)
+            full_at = now + capacity
+            self._connections.count(self._sql.heal, (name, full_at))
         wait = full_at + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
 

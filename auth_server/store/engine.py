@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from auth_server.errors import Conflict, NotFound, Unavailable
 from auth_server.store import mariadb
 from auth_server.store.mark import Mark
+from auth_server.store.silence import Silence
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -174,10 +175,41 @@ def reading(engine: Engine) -> Iterator[Connection]:
         Unavailable: the database does not answer.
     """
     try:
-        with engine.connect() as connection:
+        with heard(engine), engine.connect() as connection:
             yield connection
     except (DBAPIError, PoolTimeout) as error:
         raise _unavailable(error) from error
+
+
+_silences: WeakKeyDictionary[Engine, Silence] = WeakKeyDictionary()
+
+
+def silence(engine: Engine) -> Silence:
+    """Return whether a database is silent."""
+    return _silences.setdefault(engine, Silence("the database"))
+
+
+@contextmanager
+def heard(engine: Engine) -> Iterator[None]:
+    """Ask a database, unless it was silent a moment ago.
+
+    Raises:
+        Unavailable: it was.
+    """
+    ours, since = silence(engine), time.monotonic()
+    ours.check()
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        if isinstance(error, PoolTimeout) or error.connection_invalidated or error.statement is None:
+            ours.noticed(since)  # no connection, or one that broke; what it refuses, it has heard
+        else:
+            ours.over()
+        raise
+    except BaseException:
+        ours.over()
+        raise
+    ours.over()
 
 
 @retried
@@ -216,7 +248,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         Unavailable: the database does not answer, is read-only or full; nothing was written.
     """
     try:
-        with turn(engine), engine.connect().execution_options(**_WRITE) as connection:
+        with turn(engine), heard(engine), engine.connect().execution_options(**_WRITE) as connection:
             try:
                 with connection.begin():
                     yield connection

@@ -16,7 +16,7 @@ _TEXT, _BINARY = 0, 1  # formats of values
 _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 # What PostgreSQL did not do (SQLSTATE): a conflict with another transaction, or a deadlock; a prepared statement that
 # is gone, or does not fit the tables any more; the server ends, and says so in place of an answer.
-_AGAIN, _OUTDATED, _ENDS = ("40001", "40P01"), ("26000", "0A000"), "57P01"
+_AGAIN, _OUTDATED, _ENDS, _READ_ONLY = ("40001", "40P01"), ("26000", "0A000"), "57P01", "25006"
 
 
 def _integer(value: bytes) -> int:
@@ -31,8 +31,9 @@ _DECODERS: dict[int, Callable[[bytes], Any]] = {  # by the type's number in Post
     25: bytes.decode,
     1043: bytes.decode,
 }
-# A transaction with a number of its own: its commit is written, and so is all that was committed before.
-_FLUSH = "SELECT txid_current()"
+# A transaction that leaves something in the log, though nobody reads it: only then is its commit waited for, and with it
+# all that was committed before.
+_FLUSH = "SELECT pg_logical_emit_message(TRUE, '', '')"
 _Decoders = list[Callable[[bytes], Any] | None]
 
 
@@ -179,6 +180,8 @@ class PostgresqlConnection:
         if state in _OUTDATED:
             self._prepared.clear()
             raise TryAgain
+        if state == _READ_ONLY:  # the name may lead to another server by now
+            self._libpq.finish()
         if state == _ENDS:
             self._libpq.finish()
             raise TryAgain

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Unavailable
-from auth_server.store.engine import TIMEOUT, on_change
+from auth_server.store.engine import TIMEOUT, on_change, silence
 
 R = TypeVar("R")
 Row = tuple[Any, ...]
@@ -65,6 +65,7 @@ class Connections:
 
     def __init__(self, engine: Engine, wrap: Callable[[Any], RawConnection]) -> None:
         self._engine, self._wrap = engine, wrap
+        self._silence = silence(engine)
         self._pid = 0
         self._idle: deque[RawConnection] = deque()
         self._places = threading.BoundedSemaphore(MOST)
@@ -89,6 +90,7 @@ class Connections:
         """
         if self._pid != os.getpid():
             self._idle, self._places, self._pid = deque(), threading.BoundedSemaphore(MOST), os.getpid()
+        self._silence.check()
         if not self._places.acquire(timeout=TIMEOUT):
             raise Unavailable("too many wait for the database")
         try:
@@ -98,15 +100,20 @@ class Connections:
                     result = use(connection)
                 except TryAgain:
                     if connection.is_open():
+                        self._silence.over()
                         connection.rollback()
                         self._idle.append(connection)
                     time.sleep(random.uniform(0, min(PAUSE, 0.001 * 2**tried)))
                 except BaseException:
                     if not connection.is_open():
+                        self._silence.noticed(connection.used_at)
                         self.close()  # the others are hardly better
+                    else:
+                        self._silence.over()
                     connection.close()
                     raise
                 else:
+                    self._silence.over()
                     self._idle.append(connection)
                     return result
             raise Unavailable("others were in the way in the database, again and again")
@@ -127,6 +134,7 @@ class Connections:
         try:
             opened = self._engine.raw_connection()
         except (self._engine.dialect.loaded_dbapi.Error, DBAPIError, PoolTimeout) as error:
+            self._silence.noticed(now)
             told = str(error).partition("\n")[0][:200]  # of the way to the database: no statement was made yet
             raise Unavailable(f"the database does not answer ({told or type(error).__name__})") from error
         driver = opened.driver_connection

@@ -73,6 +73,13 @@ local function arrive()
   return arrival
 end
 
+local function pass_the_clock(least)  -- the number of the last arrival, which is raised to what could be one by now
+  local arrivals = prefix .. 'arrivals'
+  local now = math.max(clock(), least, tonumber(redis.call('GET', arrivals) or 0))
+  redis.call('SET', arrivals, string.format('%.0f', now))
+  return now
+end
+
 local function read(id)
   return redis.call('HMGET', prefix .. 'entry:' .. id, 'e', 'd', 'c', 's', 'f', 't')
 end
@@ -104,13 +111,14 @@ local set, last = index[keep] .. value, kind + KINDS - 1
 local size = redis.call('ZCOUNT', set, kind, last)
 local over = size - newest
 if over <= 0 then return 1 end
+now = math.min(now, tonumber(redis.call('TIME')[1]))  -- what only our clock takes for dead may live for others (S-137)
 local dead = redis.call('ZCOUNT', expiry, '-inf', now)
 if dead > 0 then  -- those of this set go first; looked for on the shorter road
   local ids = dead < size and redis.call('ZRANGEBYSCORE', expiry, '-inf', now)
     or redis.call('ZRANGEBYSCORE', set, kind, last)
   for _, one in ipairs(ids) do
     local score, expires_at = redis.call('ZSCORE', set, one), redis.call('ZSCORE', expiry, one)
-    if score and one:byte(-1) == id:byte(-1) and expires_at and tonumber(expires_at) <= now then
+    if over > 0 and score and one:byte(-1) == id:byte(-1) and expires_at and tonumber(expires_at) <= now then
       forget(one)
       over = over - 1
     end
@@ -189,33 +197,35 @@ return found
     flags="no-writes",
 )
 
-# Tells how many went, the number of the last arrival, before which these entries came, and when the last would expire.
-REVOKE = Script(
+# Tells the number of the last arrival, and when the last of these entries expires: 0 if there are none, or too many to
+# look at. What comes from now on has greater numbers, also where those that had come were lost.
+REVOCATION = Script(
     """
-local batch, kind, set, low, high = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local most, kind, set, low, high = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local NEVER = 2^52
 local ids
 if low then
   ids = redis.call('ZRANGEBYLEX', keys, low, high)
 elseif kind then
-  ids = redis.call('ZRANGEBYSCORE', set, kind * KINDS, (kind + 1) * KINDS - 1, 'LIMIT', 0, batch)
+  ids = redis.call('ZRANGEBYSCORE', set, kind * KINDS, (kind + 1) * KINDS - 1, 'LIMIT', 0, most + 1)
 else
-  ids = redis.call('ZRANGE', set, 0, batch - 1)
+  ids = redis.call('ZRANGE', set, 0, most)
 end
-local gone, last = 0, 0
-for _, id in ipairs(ids) do
-  if not kind or id:byte(-1) == kind then
-    last = math.max(last, tonumber(redis.call('ZSCORE', expiry, id) or NEVER))
-    gone = gone + forget(id)
+local last = 0
+if #ids <= most then
+  for _, id in ipairs(ids) do
+    if not kind or id:byte(-1) == kind then
+      last = math.max(last, tonumber(redis.call('ZSCORE', expiry, id) or NEVER))
+    end
   end
 end
-return {gone, tonumber(redis.call('GET', prefix .. 'arrivals') or 0), last}
+return {pass_the_clock(0), last}
 """,
     flags="allow-oom",
 )
 
-# The same once more, for entries that an older snapshot has brought back: only those that came before that moment.
-REVOKE_KEYS_AGAIN = Script(
+# Those that came before that moment: at once, and again where an older snapshot has brought them back.
+REVOKE_KEYS = Script(
     """
 local gone = 0
 for i = 1, #ARGV, 3 do
@@ -230,7 +240,7 @@ return gone
     flags="allow-oom",
 )
 
-REVOKE_SET_AGAIN = Script(
+REVOKE_SET = Script(
     """
 local batch, set, kind, newest, gone = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), 0
 for one = kind or 0, kind or 127 do
@@ -244,26 +254,24 @@ return gone
     flags="allow-oom",
 )
 
-# What comes from now on has greater numbers than what was revoked.
-RAISE_ARRIVALS = Script(
-    """
-local arrivals = prefix .. 'arrivals'
-local now = math.max(clock(), tonumber(ARGV[1]), tonumber(redis.call('GET', arrivals) or 0))
-redis.call('SET', arrivals, string.format('%.0f', now))
-""",
-    flags="allow-oom",
-)
+PASS_THE_CLOCK = Script("pass_the_clock(tonumber(ARGV[1]))", flags="allow-oom")
 
+# A bucket that is emptier than empty was drawn from by a replica whose clock is wrong: it is made just empty (S-137).
 DRAW = Script("""
 local bucket, cost, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 local burst, refill = tonumber(ARGV[3]), tonumber(ARGV[4])
 local known = redis.call('ZSCORE', throttles, bucket)
+local most = now + burst * refill
+if known and tonumber(known) > most then
+  known = most
+  redis.call('ZADD', throttles, most, bucket)
+end
 local full_at = math.max(tonumber(known or 0), now)
 if cost < 0 then
   if known then redis.call('ZADD', throttles, math.max(full_at + cost * refill, now), bucket) end
   return {1, 0}
 end
-local wait = full_at + cost * refill - burst * refill - now
+local wait = full_at + math.max(cost, 1) * refill - most
 if wait > 0 then return {0, wait} end
 redis.call('ZADD', throttles, full_at + cost * refill, bucket)
 return {1, 0}

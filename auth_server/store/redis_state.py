@@ -35,9 +35,11 @@ from auth_server.store.ahead import Ahead
 from auth_server.store.guess import Granted
 from auth_server.store.redis_connection import Closed, Command, RedisConnection
 from auth_server.store.redis_topology import ask, topology
+from auth_server.store.silence import Silence
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
 
 _NEWEST = 2**46 - 1  # no entry of a kind arrives later
+KEY_DIGITS = 64
 _UNUSED = 0.002  # seconds after which a thread looks whether Redis has closed its connection meanwhile
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
@@ -55,11 +57,11 @@ def _reason(error: RedisError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """What `revoke` did, so that it can be done again where Redis has come back with older data.
+    """What is revoked, so that it can be done again where Redis has come back with older data.
 
     Args:
         arrival: number of the last entry that had come at that moment: none that came later is meant.
-        expires_at: when nothing that it concerned can live any more.
+        expires_at: when the last of it expires; 0 if that is not known.
     """
 
     index: Index
@@ -102,7 +104,7 @@ class RedisState:
         self._generation, self._throttles = self._prefix + b"generation", self._prefix + b"throttles"
         self._topology, self._admit, self._learn = topology(where, self._prefix), admit, learn
         self._ahead = Ahead()
-        self._local, self._epoch = threading.local(), 0
+        self._local, self._epoch, self._silence = threading.local(), 0, Silence("Redis")
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[RedisConnection] = weakref.WeakSet()
 
@@ -113,6 +115,7 @@ class RedisState:
         Args:
             unseen: do not look whether Redis has closed it meanwhile: that costs a system call.
         """
+        self._silence.check()
         local = self._local
         if getattr(local, "pid", 0) != os.getpid():
             local.connection, local.pid = None, os.getpid()
@@ -125,8 +128,13 @@ class RedisState:
             connection.close()
         if getattr(local, "is_admitting", False):
             raise BrokenConnection("Redis went away again")
-        local.epoch = self._epoch
-        connection = local.connection = self._topology.open()
+        local.epoch, since = self._epoch, time.monotonic()
+        try:
+            connection = local.connection = self._topology.open()
+        except RedisError:
+            self._silence.noticed(since)
+            raise
+        connection.used_at = since
         with self._opening:
             self._connections.add(connection)
         if self._admit is not None:
@@ -137,7 +145,7 @@ class RedisState:
         local = self._local
         local.is_admitting = True
         try:
-            lines = connection.ask(b"INFO", b"server", b"replication").splitlines()
+            lines = self._asked_first(connection).splitlines()
             told: dict[bytes, bytes] = dict(line.split(b":", 1) for line in lines if b":" in line)
             if told.get(b"role") != b"master" or b"run_id" not in told:
                 raise BrokenConnection("it is a replica, or does not say who it is")
@@ -148,6 +156,15 @@ class RedisState:
             raise
         finally:
             local.is_admitting = False
+
+    def _asked_first(self, connection: RedisConnection) -> bytes:
+        try:
+            info: bytes = connection.ask(b"INFO", b"server", b"replication")
+        except BrokenConnection:
+            self._silence.noticed(connection.used_at)
+            raise
+        self._silence.over()
+        return info
 
     @property
     def identity(self) -> str:
@@ -164,18 +181,32 @@ class RedisState:
 
     def _exchange(self, *command: bytes | str | int) -> Any:
         """Send one command and return its answer; if it says to ask elsewhere, hang up."""
+        connection = self._connection()
         try:
-            return self._connection().ask(*command)
+            answer = connection.ask(*command)
+        except BrokenConnection:
+            self._silence.noticed(connection.used_at)
+            raise
         except _ELSEWHERE:
             self.leave()
             raise
+        self._silence.over()
+        return answer
 
     def _read(self, *commands: Command) -> list[Any]:
         """Send commands that only read, and may be sent again where the connection turns out to be closed."""
+        connection = self._connection(unseen=True)
         try:
-            return self._connection(unseen=True).exchange(*commands)
-        except Closed:
-            return self._connection().exchange(*commands)
+            try:
+                answers = connection.exchange(*commands)
+            except Closed:
+                connection = self._connection()
+                answers = connection.exchange(*commands)
+        except BrokenConnection:
+            self._silence.noticed(connection.used_at)
+            raise
+        self._silence.over()
+        return answers
 
     def _send(self, *command: bytes | str | int) -> Any:
         """Send one command to whom has our keys now."""
@@ -287,21 +318,31 @@ class RedisState:
                 yield _entry(row[5], row)
 
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
-        return self.revoke_and_tell(index, value, kind)[0]
+        if index is Index.KEY and len(value) != KEY_DIGITS:  # a part of a key must not kill all that begin with it
+            return 0
+        return self.revoke_as(self.revocation(index, value, kind))
 
-    def revoke_and_tell(self, index: Index, value: str, kind: Kind | None = None) -> tuple[int, Revocation]:
-        """Do what `revoke` does; return how many entries died, and what has to be done again after a loss of data."""
-        if index is Index.KEY and len(value) != 64:  # a part of a key must not kill all that begin with it
-            return 0, Revocation(index, value, kind, 0, 0)
+    def revocation(self, index: Index, value: str, kind: Kind | None) -> Revocation:
+        """Return what is to be revoked: all that has come by now; nothing has happened to it yet."""
         where: tuple[bytes, ...] = (self._set(index, value),)
         if index is Index.KEY:
             where += _range(bytes.fromhex(value), bytes.fromhex(value))
-        gone = last = 0
+        arrival, last = self._run(redis_scripts.REVOCATION, BATCH, "" if kind is None else int(kind), *where)
+        return Revocation(index, value, kind, arrival, last)
+
+    def revoke_as(self, one: Revocation) -> int:
+        """Delete what is to be revoked, as far as it is here; return how many entries died."""
+        kind = "" if one.kind is None else int(one.kind)
+        gone: int = 0
+        if one.index is Index.KEY:
+            gone = self._run(redis_scripts.REVOKE_KEYS, bytes.fromhex(one.value), kind, one.arrival)
+            return gone
+        where = self._set(one.index, one.value)
         while True:
-            told = self._run(redis_scripts.REVOKE, BATCH, "" if kind is None else int(kind), *where)
-            gone, last = gone + told[0], max(last, told[2])
-            if told[0] < BATCH:
-                return gone, Revocation(index, value, kind, told[1], last)
+            some: int = self._run(redis_scripts.REVOKE_SET, BATCH, where, kind, one.arrival)
+            gone += some
+            if some < BATCH:
+                return gone
 
     def revoke_again(self, revocations: Iterable[Revocation]) -> None:
         """Delete what has come back of entries that were revoked; what comes from now on is newer than all those."""
@@ -309,19 +350,16 @@ class RedisState:
         newest = 0
         for one in revocations:
             newest = max(newest, one.arrival)
-            kind = "" if one.kind is None else int(one.kind)
             if one.index is Index.KEY:
-                keys += (bytes.fromhex(one.value), kind, one.arrival)
+                keys += (bytes.fromhex(one.value), "" if one.kind is None else int(one.kind), one.arrival)
                 if len(keys) >= BATCH:
-                    self._run(redis_scripts.REVOKE_KEYS_AGAIN, *keys)
+                    self._run(redis_scripts.REVOKE_KEYS, *keys)
                     keys = []
             else:
-                where = self._set(one.index, one.value)
-                while self._run(redis_scripts.REVOKE_SET_AGAIN, BATCH, where, kind, one.arrival) >= BATCH:
-                    pass
+                self.revoke_as(one)
         if keys:
-            self._run(redis_scripts.REVOKE_KEYS_AGAIN, *keys)
-        self._run(redis_scripts.RAISE_ARRIVALS, newest)
+            self._run(redis_scripts.REVOKE_KEYS, *keys)
+        self._run(redis_scripts.PASS_THE_CLOCK, newest)
 
     def _set(self, index: Index, value: str) -> bytes:
         if index in (Index.ALL, Index.KEY):
@@ -331,8 +369,10 @@ class RedisState:
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         if cost == 0:  # only a question, by a command: a Redis that is full refuses scripts that might write
             full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket)[0]
-            wait = max(int(full_at or 0), now) + rate.refill - rate.burst * rate.refill - now
-            return Allowance(wait <= 0, max(wait, 0))
+            full_at, most = int(full_at or 0), now + rate.burst * rate.refill
+            if full_at <= most:
+                wait = max(full_at, now) + rate.refill - most
+                return Allowance(wait <= 0, max(wait, 0))
         allowed, wait = self._run(redis_scripts.DRAW, bucket, cost, rate.burst, rate.refill, now)
         return Allowance(bool(allowed), wait)
 

@@ -6,9 +6,9 @@ what we have acknowledged. So:
 - What takes rights away or must not be older is not in Redis at all, but in a state that lasts: LASTING kinds, and
   what is spent.
 - Redis says who is first to redeem something, and that one must then be the first to claim it in the lasting state.
-- What was revoked in Redis is written down in a journal before that is acknowledged. A Redis is used only after all
-  of the journal has been done in it: each new connection looks at who it is, which is another one after a restart and
-  after a failover, and no connection outlives a restart.
+- What is to be revoked is written down in a journal first, and then revoked: whoever does not find it any more may
+  say so. A Redis is used only after all of the journal has been done in it: each new connection looks at who it is,
+  which is another one after a restart and after a failover, and no connection outlives a restart.
 
 What is left to Redis may be lost, or be as it was a moment ago: see docs/decisions/0031-what-redis-may-lose.md.
 """
@@ -23,7 +23,7 @@ from auth_server.clock import Clock
 from auth_server.errors import Unavailable
 from auth_server.store.generation import Generation
 from auth_server.store.guess import Granted
-from auth_server.store.redis_state import RedisState
+from auth_server.store.redis_state import KEY_DIGITS, RedisState
 from auth_server.store.revocation_journal import RevocationJournal
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, State, Taken
 
@@ -133,18 +133,16 @@ class RedisWithJournal:
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
         if kind in LASTING:
             return self._lasting.revoke(index, value, kind)
-        gone = 0
+        if index is Index.KEY and len(value) != KEY_DIGITS:
+            return 0
         while True:
-            number, revocation = self._redis.revoke_and_tell(index, value, kind)
-            gone += number
-            if index is Index.KEY and not gone:  # it was not there, so no older snapshot has it either
-                break
-            if not number or revocation.expires_at == 0:
-                ends_at = self._clock() + self._longest
-                revocation = replace(revocation, expires_at=ends_at)
+            revocation = self._redis.revocation(index, value, kind)
+            if revocation.expires_at == 0:  # what is not here may be in a snapshot
+                revocation = replace(revocation, expires_at=self._clock() + self._longest)
             if self._journal.add(revocation, self._redis.identity):
                 break
             self._redis.leave()  # another Redis is in its place by now
+        gone = self._redis.revoke_as(revocation)
         return gone if kind is not None else gone + self._lasting.revoke(index, value)
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:

@@ -82,6 +82,7 @@ _DRAW = (
     " SET full_at = max(full_at, :now) + :cost WHERE max(full_at, :now) + :cost - :now <= :capacity"
 )
 _GIVE_BACK = "UPDATE throttles SET full_at = max(full_at + ?, ?) WHERE bucket = ?"
+_HEAL = "UPDATE throttles SET full_at = min(full_at, ?) WHERE bucket = ?"
 _FULL_AT = "SELECT full_at FROM throttles WHERE bucket = ?"
 
 
@@ -289,7 +290,11 @@ class SqliteState:
         rows = self._read(_FULL_AT, (bucket,))
         if not rows:
             self._untouched.add(bucket, mark)
-        wait = (max(rows[0][0], now) if rows else now) + max(cost, 1) * rate.refill - capacity - now
+        full_at = max(rows[0][0], now) if rows else now
+        if full_at > now + capacity:  # emptier than empty: the clock was ahead
+            full_at = now + capacity
+            self._execute(_HEAL, (full_at, bucket))
+        wait = full_at + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
 
     def purge(self, now: int, limit: int) -> int:

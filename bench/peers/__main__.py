@@ -22,9 +22,10 @@ METHOD = (
     " counts, least and most stand in brackets. Before and after each run an answer is looked at; a run with an error"
     " counts as 0. PostgreSQL commits to disk, Redis has `appendonly yes` and `appendfsync everysec`. Ours logs and"
     " counts every request, keeps records in PostgreSQL and tokens in Redis. oidc-provider has its client in its"
-    " configuration, tokens in the same Redis as one string each, commands pipelined, no log. django-oauth-toolkit has gunicorn"
-    " with the same parser, worker and threads as ours, connections to PostgreSQL that stay open, one middleware, no"
-    " log, and compares client secrets as they are: hashed like passwords, which is its default, one takes 0.4 s."
+    " configuration, tokens in the same Redis as one string each, commands pipelined, no log. django-oauth-toolkit has"
+    " gunicorn with the same parser, worker and threads as ours, connections to PostgreSQL that stay open, one"
+    " middleware, no log, and compares client secrets as they are: hashed like passwords, which is its default, one"
+    " takes 0.4 s."
 )
 
 

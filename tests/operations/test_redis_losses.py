@@ -67,6 +67,19 @@ class TestOlderSnapshot:
         assert [answers(here, token) for token in (revoked, living, lost)] == [401, 200, 401]
         assert party.post(INTROSPECT, token=revoked).json == {"active": False}
 
+    @proves("S-133", "S-054")
+    def test_a_token_that_was_lost_when_it_was_revoked_stays_dead(
+        self, here: Site, party: RelyingParty, redis: Redis
+    ) -> None:
+        """Its client was told that it is dead; then somebody puts a snapshot back."""
+        token = party.tokens(Browser(here))["access_token"]
+        redis.ask("SAVE")
+        redis.ask("FLUSHALL")
+        assert party.post(REVOKE, token=token).status_code == 200
+        redis.stop()
+        redis.start()
+        assert answers(here, token) == 401
+
     @proves("S-133", "S-030")
     def test_a_code_that_was_redeemed_is_not_redeemed_again(
         self, here: Site, party: RelyingParty, redis: Redis

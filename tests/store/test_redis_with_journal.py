@@ -322,13 +322,49 @@ def test_who_writes_down_waits_for_who_goes_through(
 class TestJournal:
     """What is written down, and for how long."""
 
-    def test_what_was_not_there_is_not_written_down(self, fragile: RedisWithJournal, sqlite_files: Path) -> None:
-        """One entry; of a client or subject it is, for nobody knows what an older snapshot holds."""
-        assert fragile.revoke(Index.KEY, os.urandom(32).hex()) == 0
+    def test_what_was_not_there_is_written_down(self, fragile: RedisWithJournal, sqlite_files: Path) -> None:
+        """Nobody knows what an older snapshot holds."""
         assert fragile.revoke(Index.KEY, "ab") == 0
         assert rows(sqlite_files) == 0
+        assert fragile.revoke(Index.KEY, os.urandom(32).hex()) == 0
         assert fragile.revoke(Index.CLIENT, "nobody") == 0
-        assert rows(sqlite_files) == 1
+        assert rows(sqlite_files) == 2
+
+    @proves("S-055", "S-134")
+    @pytest.mark.parametrize("index", [Index.KEY, Index.SUBJECT, Index.CLIENT, Index.FAMILY, Index.ALL])
+    def test_what_cannot_be_written_down_is_not_revoked(
+        self, server: Redis, fragile: RedisWithJournal, sqlite_files: Path, index: Index
+    ) -> None:
+        """Else who asks again would not find it, and be told that all is well; later it works, for good."""
+        (entry,) = put_many(fragile, 1)
+        server.ask("SAVE")
+        store = engine.create(f"sqlite:///{sqlite_files}/records.db")
+        with engine.writing(store) as connection:
+            connection.execute(text("ALTER TABLE revocations RENAME TO away"))
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                fragile.revoke(index, value_of(entry, index))
+            assert fragile.get(TOKEN, entry.key, NOW) == entry
+        with engine.writing(store) as connection:
+            connection.execute(text("ALTER TABLE away RENAME TO revocations"))
+        assert fragile.revoke(index, value_of(entry, index)) == 1
+        go_back(server)
+        assert fragile.get(TOKEN, entry.key, NOW) is None
+
+    @proves("S-133")
+    @pytest.mark.parametrize("index", [Index.KEY, Index.SUBJECT, Index.CLIENT, Index.FAMILY, Index.ALL])
+    def test_what_was_lost_when_it_was_revoked_stays_dead(
+        self, server: Redis, fragile: RedisWithJournal, index: Index
+    ) -> None:
+        """Redis is empty, somebody revokes, and then an operator puts the snapshot back."""
+        (entry,) = put_many(fragile, 1)
+        server.ask("SAVE")
+        server.ask("FLUSHALL")
+        assert fragile.revoke(index, value_of(entry, index)) == 0
+        (later,) = put_many(fragile, 1)
+        assert fragile.get(TOKEN, later.key, NOW) == later
+        go_back(server)
+        assert fragile.get(TOKEN, entry.key, NOW) is None
 
     def test_it_is_purged_when_nothing_of_it_can_live(self, fragile: RedisWithJournal, sqlite_files: Path) -> None:
         """With what would have expired last; what never expires stays."""

@@ -5,7 +5,7 @@ from auth_server.domain.audit import Actor
 from auth_server.domain.tokens import Token
 from auth_server.errors import Forbidden, NotFound
 from auth_server.protocol import bearer, examples
-from auth_server.protocol.client_authentication import authenticate, is_attempted, spend_once
+from auth_server.protocol.client_authentication import NONE, authenticate, is_attempted, spend_once
 from auth_server.protocol.description import Example, Schema
 from auth_server.protocol.errors import InvalidGrant, InvalidRequest
 from auth_server.protocol.feature import Body, Cors, Endpoint, Feature, Operation, Surface
@@ -76,6 +76,8 @@ def by_client(request: Request, value: str, server: Server) -> Response:
         if caller.client is None or living.token.client_id != caller.client.client_id:
             raise InvalidGrant("The token was not issued to this client")
         revoke(living.token, request, server, why="client")
+    elif caller.method != NONE:  # who proves nothing could fill the store
+        server.tokens.forget(value)
     return deleted(credentials.digest(value).hex())
 
 

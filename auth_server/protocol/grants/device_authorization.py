@@ -150,7 +150,7 @@ def deny(device: Device, server: Server) -> bool:
 
 def _answer(device: Device, answered: Device, server: Server) -> bool:
     now = server.clock()
-    server.state.revoke(Index.KEY, _name(device.user_code).hex())  # a code is answered once
+    server.state.revoke(Index.KEY, _name(device.user_code).hex(), Kind.USER_CODE)  # a code is answered once
     return server.state.swap(Kind.DEVICE_CODE, _entry(device), _entry(answered), now)
 
 

@@ -1,6 +1,7 @@
 """What every State does."""
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,6 +13,7 @@ import pytest
 
 from auth_server.store.guess import WrongGuess
 from auth_server.store.state import Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, State, Taken
+from tests import proves
 
 NOW = 1_000_000_000  # years behind the real clock: only the injected one counts
 TOKEN, ADDRESS = Kind.ACCESS_TOKEN, Kind.KNOWN_ADDRESS
@@ -355,6 +357,19 @@ class TestLimits:
         for _ in range(3):
             state.put(TOKEN, entry, NOW, keep=Keep(Index.CLIENT, 2))
         assert state.find(TOKEN, Index.CLIENT, "client", EVERYTHING, NOW) == [entry, other]
+
+    @proves("S-137")
+    @pytest.mark.parametrize("index", [index for index in BY if index is not Index.KEY])
+    def test_who_is_a_day_ahead_displaces_no_more_than_others(self, state: State, index: Index) -> None:
+        """What only its clock takes for dead lives for the others."""
+        now = int(time.time())
+        entries = [an_entry(expires_at=now + 3600) for _ in range(4)]
+        for entry in entries:
+            state.put(TOKEN, entry, now)
+        ahead = an_entry(expires_at=now + 90_000)
+        state.put(TOKEN, ahead, now + 86_400, keep=Keep(index, 3))
+        living = state.find(TOKEN, index, value_of(ahead, index), EVERYTHING, now)
+        assert living[:3] == [ahead, entries[3], entries[2]]
 
 
 class TestTaking:
@@ -771,6 +786,14 @@ class TestDrawing:
             assert state.draw("b", cost, self.RATE, now) == expected, (step, cost)
             if expected.allowed:
                 full_at = max(start + cost * 10, now)
+
+    @proves("S-137")
+    @pytest.mark.parametrize("cost", [0, 1])
+    def test_a_bucket_that_a_wrong_clock_has_emptied_heals(self, state: State, cost: int) -> None:
+        """Whoever drew from it a day ahead leaves it empty for others, and no emptier."""
+        assert state.draw("b", 1, self.RATE, NOW + 86_400).allowed
+        assert state.draw("b", cost, self.RATE, NOW) == Allowance(False, 10)
+        assert state.draw("b", cost, self.RATE, NOW + 10) == Allowance(True, 0)
 
     def test_what_others_draw_is_seen_at_once(self, state: State, open_state: Callable[[], State]) -> None:
         """Also by one who has just asked, again and again, and seen a full bucket."""
