@@ -30,6 +30,6 @@ USER 10001
 VOLUME ["/data", "/keys"]
 EXPOSE 2342
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import os, ssl, urllib.request as u; e = os.environ.get; t = bool(e('AUTH_SERVER_TLS_CERT')); u.urlopen(f\"http{'s' * t}://127.0.0.1:{e('AUTH_SERVER_PORT', 2342)}/readyz\", timeout=2, context=ssl._create_unverified_context() if t else None)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as u; e = os.environ.get; t = bool(e('AUTH_SERVER_TLS_CERT')); u.urlopen(f\"http{'s' * t}://127.0.0.1:{e('AUTH_SERVER_PORT', 2342)}/livez\", timeout=2, context=ssl._create_unverified_context() if t else None)"]
 ENTRYPOINT ["python", "-m", "auth_server"]
 CMD ["serve"]

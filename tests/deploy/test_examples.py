@@ -139,6 +139,13 @@ def test_pods_have_the_time_to_end(manifests: str) -> None:
     assert waits + graceful < pod["terminationGracePeriodSeconds"]
 
 
+def test_pods_whose_stores_are_away_go_on(manifests: str) -> None:
+    """They wait for the stores when they start; later nobody takes them from the balance or kills them for that."""
+    (container,) = deployment(manifests)["spec"]["template"]["spec"]["containers"]
+    asked = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert asked == {"startup": "/readyz", "readiness": "/livez", "liveness": "/livez"}
+
+
 def environment(manifests: str) -> dict[str, str]:
     """Return what the container of the server finds in its environment."""
     given = next(one["data"] for one in yaml.safe_load_all(manifests) if one["kind"] == "ConfigMap")
