@@ -11,7 +11,9 @@ RUN apt-get update \
     && /opt/auth-server/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt \
     && /opt/auth-server/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements/fast-parser.txt
 # Copied, not built: a build tool would be the one thing that no lock file covers.
-COPY auth_server /opt/auth-server/lib/python3.11/site-packages/auth_server
+COPY tools/install_here.py tools/
+COPY auth_server auth_server
+RUN /opt/auth-server/bin/python tools/install_here.py --copy
 
 FROM python:3.11-slim-bookworm
 
