@@ -11,7 +11,9 @@ RUN apt-get update \
     && /opt/auth-server/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt \
     && /opt/auth-server/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements/fast-parser.txt
 # Copied, not built: a build tool would be the one thing that no lock file covers.
-COPY auth_server /opt/auth-server/lib/python3.11/site-packages/auth_server
+COPY tools/install_here.py tools/
+COPY auth_server auth_server
+RUN /opt/auth-server/bin/python tools/install_here.py --copy
 
 FROM python:3.11-slim-bookworm
 
@@ -30,6 +32,6 @@ USER 10001
 VOLUME ["/data", "/keys"]
 EXPOSE 2342
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import os, ssl, urllib.request as u; e = os.environ.get; t = bool(e('AUTH_SERVER_TLS_CERT')); u.urlopen(f\"http{'s' * t}://127.0.0.1:{e('AUTH_SERVER_PORT', 2342)}/readyz\", timeout=2, context=ssl._create_unverified_context() if t else None)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as u; e = os.environ.get; t = bool(e('AUTH_SERVER_TLS_CERT')); u.urlopen(f\"http{'s' * t}://127.0.0.1:{e('AUTH_SERVER_PORT', 2342)}/livez\", timeout=2, context=ssl._create_unverified_context() if t else None)"]
 ENTRYPOINT ["python", "-m", "auth_server"]
 CMD ["serve"]

@@ -129,16 +129,18 @@ def rm(server: Server, ask: Ask, identifier: str) -> int:
 
 
 @auth.command()
+@click.option("--keep-app-passwords", is_flag=True, help="Keep them, and the tokens made on the command line.")
 @removes
-def reset(server: Server, ask: Ask) -> int:
+def reset(server: Server, keep_app_passwords: bool, ask: Ask) -> int:
     """End every session, token and app password. It asks first.
 
     \b
-    Example:
+    Examples:
       auth-server auth reset --yes
+      auth-server auth reset --keep-app-passwords --yes
     """
-    ask("End every session, token and app password?")
-    return server.tokens.revoke_all(CLI)
+    ask("End every session and token?" if keep_app_passwords else "End every session, token and app password?")
+    return server.tokens.revoke_all(CLI, keep_stored=keep_app_passwords)
 
 
 def _named(server: Server, identifier: str) -> Token:

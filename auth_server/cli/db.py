@@ -159,6 +159,36 @@ def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> N
     output.done({"restored": str(file)}, f"Restored from {file}; all sessions have ended.")
 
 
+@db.command("import")
+@click.argument("home", type=click.Path(path_type=Path))
+@json_option
+def import_(home: Path, output: Output) -> None:
+    """Move the embedded records of HOME, whose server has stopped, into the empty database that DATABASE_URL names.
+
+    PostgreSQL, MariaDB or MySQL. All records are copied, app passwords and refresh tokens too, and HOME stays as it is;
+    sessions and other tokens end. The key-encryption key must be the one of HOME. A backup is restored to a HOME first.
+
+    \b
+    Example:
+      auth-server db import /var/lib/auth-server
+    """
+    from auth_server.cli.serve import lock_home
+    from auth_server.store import moving
+
+    file = home / "records.db"
+    if not file.is_file():
+        raise AuthServerError(f"there is no file {file}; name the HOME of an embedded store")
+    with opened_stores() as (loaded, stores):
+        moving.check_is_server(stores.records)
+        stores.make_home()
+        with lock_home(home), _candidate(file, loaded) as (_, copy):
+            stores.upgrade()
+            moving.fill(copy.records, stores.records)
+    with opened() as server:
+        record(server, "db.import", home=str(home))
+    output.done({"imported": str(home)}, f"The records of {home} are in the database; start no server on {file} again.")
+
+
 @contextmanager
 def _candidate(file: Path, loaded: "Settings") -> Iterator[tuple["Server", "Stores"]]:
     """A server on a copy of the backup, brought to this version's schema; its keys open with our key.

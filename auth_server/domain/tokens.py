@@ -370,9 +370,14 @@ class Tokens:
         """End every token of a client."""
         self._state.revoke(Index.CLIENT, client_id)
 
-    def revoke_all(self, by: Actor = SERVER) -> int:
-        """End every session and token; return how many there were."""
-        number = self._records.tokens.clear() + self._state.revoke(Index.ALL, "", Kind.ACCESS_TOKEN)
+    def revoke_all(self, by: Actor = SERVER, *, keep_stored: bool = False) -> int:
+        """End every session and token; return how many there were.
+
+        Args:
+            keep_stored: whether app passwords and tokens of the command line stay.
+        """
+        number = 0 if keep_stored else self._records.tokens.clear()
+        number += self._state.revoke(Index.ALL, "", Kind.ACCESS_TOKEN)
         self._audit.change("token.reset", by, number=number)
         return number
 

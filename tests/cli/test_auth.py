@@ -148,6 +148,13 @@ def test_reset_ends_everything(shell: Shell) -> None:
     assert shell.json("auth", "ls") == []
 
 
+def test_reset_can_keep_what_was_made_to_last(shell: Shell) -> None:
+    kept = [shell.json("auth", "add", "jane")["app_password"], shell.json("auth", "add")["access_token"]]
+    session = shell.login("jane")["access_token"]
+    assert shell.json("auth", "reset", "--keep-app-passwords", "--yes") == {"deleted": 1}
+    assert [shell.alive(token) for token in (*kept, session)] == [True, True, False]
+
+
 def test_reset_forgets_no_address_from_which_somebody_has_signed_in(shell: Shell) -> None:
     shell.login("jane")
     here, now = shell.server.state, shell.server.clock()

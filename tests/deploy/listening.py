@@ -34,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path != "/readyz":
+        if self.path != "/livez":
             self.server.asked.append((self.command, self.path))
             self.server.connections += self.is_new
             self.is_new = False

@@ -1,5 +1,6 @@
 """What is in deploy/ passes the tools made for each, and says what the server's settings say."""
 
+import json
 import os
 import re
 import socket
@@ -22,7 +23,21 @@ from tests.servers.processes import Serving
 OVERLAYS = ("single", "replicas")
 KUBERNETES = "1.37"
 """The version that the manifests are checked against; what they use has been there since 1.29."""
-UNITS = sorted((DEPLOY / "systemd").iterdir())
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+
+SYSTEMD_RUN = """#!/bin/sh
+export CREDENTIALS_DIRECTORY={credentials}
+while :; do
+    case "$1" in
+        --property=LoadCredential=*) cp "${{1##*:}}" "$CREDENTIALS_DIRECTORY" ;;
+        --setenv=*) export "${{1#--setenv=}}" ;;
+        --*) ;;
+        *) exec "$@" ;;
+    esac
+    shift
+done
+"""
+"""What it does, without systemd: credentials and variables."""
 
 
 def run(*command: object, cwd: Path = ROOT) -> str:
@@ -98,6 +113,32 @@ def test_systemd_is_told_when_the_port_is_open(tmp_path: Path) -> None:
             server.kill()
 
 
+@pytest.mark.parametrize("secrets", [("key_encryption_key",), ("key_encryption_key", "database_url", "redis_url")])
+def test_commands_have_the_secrets_of_the_units(secrets: tuple[str, ...], composed: Path, tmp_path: Path) -> None:
+    """Those that are there, and no word of a command is lost; in place of systemd-run something hands them on."""
+    script = tmp_path / "auth-server.sh"
+    text = (DEPLOY / "systemd/auth-server.sh").read_text()
+    there = {"/etc/auth-server": tmp_path, "/opt/auth-server/bin": ROOT / ".venv/bin", "/var/lib": tmp_path / "lib"}
+    for shown, now in there.items():
+        text = text.replace(shown, str(now))
+    script.write_text(text)
+    for name in secrets:
+        run("cp", composed / "secrets" / name, tmp_path / name)
+    run("mkdir", tmp_path / "bin", tmp_path / "credentials")
+    (tmp_path / "bin/systemd-run").write_text(SYSTEMD_RUN.format(credentials=tmp_path / "credentials"))
+    (tmp_path / "bin/systemd-run").chmod(0o755)
+    environ = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "AUTH_SERVER_ISSUER": "https://auth.example.org"}
+
+    def told(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["sh", script, *command], env=environ, capture_output=True, text=True)
+
+    shown = {one["name"]: one for one in json.loads(told("config", "show", "--json").stdout)}
+    files = {name for name, one in shown.items() if one["source"].endswith("_FILE")}
+    assert files == {name.upper() for name in secrets}
+    assert shown["HOME"]["value"] == f"{tmp_path}/lib/auth-server"
+    assert "'no such command'" in told("no such command").stderr
+
+
 # ---- Kubernetes
 @pytest.fixture(scope="module", params=OVERLAYS)
 def manifests(request: pytest.FixtureRequest) -> str:
@@ -137,6 +178,13 @@ def test_pods_have_the_time_to_end(manifests: str) -> None:
     waits = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     graceful = Settings.model_fields["graceful_timeout"].default
     assert waits + graceful < pod["terminationGracePeriodSeconds"]
+
+
+def test_pods_whose_stores_are_away_go_on(manifests: str) -> None:
+    """They wait for the stores when they start; later nobody takes them from the balance or kills them for that."""
+    (container,) = deployment(manifests)["spec"]["template"]["spec"]["containers"]
+    asked = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert asked == {"startup": "/readyz", "readiness": "/livez", "liveness": "/livez"}
 
 
 def environment(manifests: str) -> dict[str, str]:

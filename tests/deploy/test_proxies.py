@@ -21,6 +21,7 @@ from tests.servers import redis
 from tests.servers.auth_server import AuthServer
 from tests.servers.auth_server import running as serving
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.visitors import Answer
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CLIENT, INTROSPECT, TOKEN = "scripts", "/api/v1/oauth/introspect", "/api/v1/oauth/token"
@@ -58,6 +59,7 @@ class Cluster:
     """Two replicas, on gunicorn and on Granian, on one PostgreSQL and one Redis."""
 
     replicas: list[AuthServer]
+    redis: redis.Redis
     secret: str
 
     @property
@@ -82,7 +84,7 @@ def cluster(postgresql_server: PostgreSQL, tmp_path_factory: pytest.TempPathFact
             made = a.inside.clients.add(
                 {"client_id": CLIENT, "client_name": "s", "scope": "introspect"}, by=Actor("test")
             )
-            yield Cluster([a, b], str(made.secret))
+            yield Cluster([a, b], store, str(made.secret))
 
 
 @pytest.fixture
@@ -157,6 +159,27 @@ def test_a_killed_replica_is_not_missed(kind: str, cluster: Cluster, proxy: Prox
             if replica.process is None:
                 replica.start()
     assert next(seconds for seconds in elapsing() if posted() == 200) < PATIENCE, "it comes back by itself"
+
+
+def test_replicas_whose_redis_is_away_are_still_asked(kind: str, cluster: Cluster, proxy: Proxy) -> None:
+    """Through the proxy too: what needs no Redis is answered, the rest is told when to ask again."""
+    headers = {**FORM, **cluster.basic}
+
+    def posted() -> Answer:
+        return proxy.call("POST", TOKEN, headers, b"grant_type=client_credentials")
+
+    cluster.redis.stop()
+    try:
+        noticed = time.monotonic() + 4  # more than two looks of Caddy at a replica's health
+        while time.monotonic() < noticed:
+            for path in ("/.well-known/jwks.json", "/.well-known/openid-configuration"):
+                assert proxy.call("GET", path).status == 200
+            refused = posted()
+            assert (refused.status, int(refused.headers["Retry-After"]) >= 1) == (503, True)
+        assert proxy.call("GET", "/readyz").status == 503
+    finally:
+        cluster.redis.start()
+    assert next(seconds for seconds in elapsing() if posted().status == 200) < PATIENCE
 
 
 # ---- before services that tell what they were sent

@@ -13,6 +13,7 @@ from auth_server.cli.command_line import command_line
 from tests.cli.shell import PASSWORD, Done, Shell
 from tests.documentation.reader import Reader
 from tests.servers.auth_server import free_port
+from tests.servers.postgresql import PostgreSQL
 from tools.docs.commands_page import every_command, text_and_examples
 
 COMMANDS = [("auth-server", command_line), *every_command()]
@@ -51,8 +52,18 @@ def shell(template: Path, folder: Path) -> Iterator[Shell]:
     made.close()
 
 
-def prepare(shell: Shell, example: str) -> str:
-    """Make what an example takes for granted; return it with names that are there."""
+@pytest.fixture
+def empty_database(postgresql_server: PostgreSQL, worker_id: str) -> str:
+    """The URL of a database where nothing is yet."""
+    return postgresql_server.create(f"example_{worker_id}")
+
+
+def prepare(shell: Shell, example: str, database: str) -> str:
+    """Make what an example takes for granted; return it with names that are there.
+
+    Args:
+        database: the URL of an empty one.
+    """
     keys = shell.json("keys", "export", "--public")
     Path("keys.json").write_text(shell.run("keys", "export", "--public").out)
     example = example.replace(KEY_ID, keys["keys"][0]["kid"]).replace("/backup/", f"{os.getcwd()}/backup/")
@@ -65,6 +76,8 @@ def prepare(shell: Shell, example: str) -> str:
     shell.json("clients", "add", "--client-id", CLIENT_ID, "--name", "backup", "--scope", "metrics")
     if "restore" in example:
         assert shell.run("db", "backup", f"{os.getcwd()}/backup/auth-server.db").code == 0
+    if "db import" in example:
+        example = f"AUTH_SERVER_DATABASE_URL={database} " + example.replace("/var/lib/auth-server", str(shell.home))
     made = shell.json("auth", "add", "jane", "--name", "Phone", "--scope", "sessions")
     return example.replace(REF_ID, made["id"])
 
@@ -73,7 +86,7 @@ def run(shell: Shell, line: str) -> Done:
     """Run a command line, with what it reads and its settings; somebody at a terminal says yes."""
     line, _, file = line.partition(" < ")
     words = shlex.split(line.partition(" > ")[0])
-    given = dict(word.removeprefix("AUTH_SERVER_").split("=") for word in words[: words.index("auth-server")])
+    given = dict(word.removeprefix("AUTH_SERVER_").split("=", 1) for word in words[: words.index("auth-server")])
     words = words[words.index("auth-server") + 1 :]
     done = shell.run(*words, stdin=Path(file).read_text() if file else "", **given)
     if "asks first" not in done.err:
@@ -82,9 +95,10 @@ def run(shell: Shell, line: str) -> Done:
 
 
 @pytest.mark.parametrize("example", [line for line in EXAMPLES if line not in SERVING])
-def test_an_example_in_the_help_works(shell: Shell, example: str) -> None:
+def test_an_example_in_the_help_works(shell: Shell, example: str, request: pytest.FixtureRequest) -> None:
     """On a store that has what it names."""
-    for line in prepare(shell, example).split(" && "):
+    empty = request.getfixturevalue("empty_database") if "db import" in example else ""
+    for line in prepare(shell, example, empty).split(" && "):
         done = run(shell, line)
         assert done.code == 0, (line, done)
 

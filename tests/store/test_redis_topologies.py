@@ -11,6 +11,7 @@ from auth_server.store.redis_state import RedisState
 from auth_server.store.state import Index, OnceKey
 from tests import proves
 from tests.servers import certificates
+from tests.servers.auth_server import ROOT
 from tests.servers.processes import until
 from tests.servers.redis import Cluster, Redis, Sentinel, Watched, running, several
 from tests.store.conformance.state import EVERYTHING, NOW, TOKEN
@@ -20,7 +21,7 @@ from tests.store.test_redis_connections import READS, WRITES, marked_entries, wr
 RIGHTS = (
     "~as:* resetchannels -@all +eval +evalsha +exists +info +role +select +get +set +incr +time +hget +hmget +hset +del"
 )
-RIGHTS += " +zadd +zrem +zscore +zcount +zrange +zrangebyscore +zrevrangebyscore +zrangebylex"
+RIGHTS += " +zadd +zrem +zscore +zcount +zrange +zrangebyscore +zrevrangebyscore +zrangebylex +client|setname"
 
 
 @pytest.fixture
@@ -94,11 +95,14 @@ class TestUsers:
     """Users of Redis' access control lists."""
 
     def test_a_user_with_few_rights_can_do_everything(self, server: Redis) -> None:
-        """What the documentation says suffices."""
+        """What the documentation says suffices, also to give connections a name."""
+        assert set(RIGHTS.split()) <= set((ROOT / "docs/how-to/redis.md").read_text().split())
         server.ask("ACL", "SETUSER", "app", "on", ">p@ss/w:rd", *RIGHTS.split())
-        state = RedisState(server.url.replace("://", "://app:p%40ss%2Fw%3Ard@"))
+        named = server.url.replace("://", "://app:p%40ss%2Fw%3Ard@") + "?client_name=replica-1"
+        state = RedisState(named)
         for act in (READS | WRITES).values():
             act(state)
+        assert b" name=replica-1 " in server.ask("CLIENT", "LIST")
         state.close()
 
     def test_a_right_that_is_missing_is_unavailable(self, server: Redis) -> None:
