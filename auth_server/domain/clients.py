@@ -18,9 +18,10 @@ from auth_server.domain.client_rules import (
     needs_secret_itself,
     takes_away,
 )
+from auth_server.domain.leftovers import tidying_up
 from auth_server.domain.sealing import Sealing
 from auth_server.domain.tokens import Tokens
-from auth_server.errors import Conflict, InvalidInput, NotFound, Unavailable
+from auth_server.errors import Conflict, InvalidInput, NotFound
 from auth_server.settings import MAX_TOKEN_TTL
 from auth_server.store.records import Client, ClientSecret, Records
 from auth_server.store.state import Page
@@ -264,14 +265,8 @@ class Clients:
         if not self._records.clients.remove(client_id):
             raise NotFound(f"there is no client {client_id!r}; see: auth-server clients ls")
         self._audit.change("client.remove", by, client_id=client_id, name=client.client_name)
-        try:
+        with tidying_up(f"the client {client_id}", "remove it again when that answers, or let them expire"):
             self._tokens.revoke_client(client_id)
-        except Unavailable as error:
-            raise Unavailable(
-                f"the client {client_id} is removed, its tokens count no more, but they are not deleted yet: {error}",
-                error.retry_after,
-                "remove it again when that answers, or let them expire",
-            ) from error
 
     def tidy_up(self, client_id: str) -> bool:
         """Delete what a client has left whose removal the store did not hear of; tell whether it was anything."""
