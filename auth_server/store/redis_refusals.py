@@ -15,7 +15,7 @@ from auth_server.errors import Unavailable
 from auth_server.redis_url import RedisUrl
 
 LOOK = "see whether it runs, and where REDIS_URL is set: auth-server config show"
-TLS = "; it begins with rediss where that port is TLS, and with redis where not"
+TLS = "; REDIS_URL begins with rediss where that port is TLS, and with redis where not"
 _PASSWORD = "correct the user or the password in REDIS_URL; what is special in a URL is written in percent: @ is %40"
 _MASTER = "let REDIS_URL lead to the master; where sentinels know it, write redis+sentinel://HOST:26379/MASTER-NAME/0"
 _RIGHTS = "give the user of REDIS_URL all rights that docs/how-to/redis.md lists"
@@ -61,6 +61,8 @@ def unavailable(error: RedisError, where: RedisUrl) -> Unavailable:
     if isinstance(error, TooLate):
         return Unavailable(f"Redis does not answer ({words})", advice=LOOK + TLS)
     if isinstance(error, BrokenConnection):
+        if isinstance(error.__cause__, BlockingIOError):  # what the kernel says when time is up
+            words = "it is silent"
         advice = next((advice for part, advice in _OF_CONNECTIONS.items() if part in words), LOOK)
         return Unavailable(f"Redis does not answer ({words})", advice=advice)
     reason, advice = _of_command(error, words, where)

@@ -8,6 +8,7 @@ import pytest
 from auth_server.errors import Unavailable
 from auth_server.store.redis_state import RedisState
 from auth_server.store.state import Index, Page
+from tests.servers import proxy
 from tests.servers.redis import Cluster, Redis, Watched, running
 from tests.store.conformance.state import NOW, TOKEN, an_entry
 
@@ -122,3 +123,15 @@ def test_redis_that_is_away_is_told_with_where_the_url_is_set(server: Redis) -> 
     error = refusal(server.url)
     assert "Connection refused" in str(error)
     assert error.advice == "see whether it runs, and where REDIS_URL is set: auth-server config show"
+
+
+def test_silent_redis_is_told(server: Redis) -> None:
+    """Not as the kernel has it: resource temporarily unavailable."""
+    with proxy.before(server.port) as silent:
+        state = RedisState(f"redis://127.0.0.1:{silent.port}/?socket_timeout=0.5")
+        state.check()
+        silent.hold(0)
+        with pytest.raises(Unavailable, match="it is silent"):
+            state.check()
+        silent.release()
+        state.close()
