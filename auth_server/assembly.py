@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from auth_server.clock import Clock, Random, system_clock, system_random
 from auth_server.domain.audit import Audit
@@ -37,7 +37,7 @@ from auth_server.protocol.feature import Feature
 from auth_server.protocol.profiles import PROFILES
 from auth_server.protocol.server import Server
 from auth_server.settings import MAX_TOKEN_TTL, Settings
-from auth_server.store import database_files, schema
+from auth_server.store import database_files, schema, tables
 from auth_server.store import engine as engines
 from auth_server.store.cached_records import CachedRecords
 from auth_server.store.database_state import DatabaseState, Dialect
@@ -96,6 +96,11 @@ class Stores:
         """
         if not self.are_current():
             raise OldStore("the store is empty or of another version; run: auth-server db upgrade")
+
+    def were_with_redis(self) -> bool:
+        """Tell whether anybody has used these records together with a Redis, this server or another."""
+        query = select(tables.reconciled_redis.c.identity)
+        return any(row.identity for row in engines.rows(self.records, query))
 
     def make_home(self) -> None:
         """Make HOME; it and the databases become their owner's alone.

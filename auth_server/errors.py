@@ -78,8 +78,10 @@ class Unavailable(AuthServerError):
 
     Args:
         retry_after: seconds after which a new try makes sense.
+        advice: what whoever runs the server can do about it, for the command line; never holds a secret.
     """
 
-    def __init__(self, reason: str = "the store does not answer", retry_after: int = 1) -> None:
+    def __init__(self, reason: str = "the store does not answer", retry_after: int = 1, advice: str = "") -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.advice = advice

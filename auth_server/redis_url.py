@@ -96,8 +96,8 @@ def read(url: str) -> RedisUrl:
         raise ValueError("must begin with redis://, rediss:// or unix://, or redis+sentinel:// or redis+cluster://")
     scheme, several, authority, path, query, fragment = form.groups()
     user, _, hosts = authority.rpartition("@")
-    if fragment:
-        raise ValueError("cannot be read; its password is not percent-encoded")
+    if fragment or (scheme and "@" in path) or ("@" in (query or "") and _odd_options(query)):
+        raise ValueError("cannot be read; its password is not percent-encoded: @ is %40, / is %2F, ? is %3F, # is %23")
     options = _options(query or "", is_tls=scheme == "rediss", is_sentinel=several == "sentinel")
     username, _, password = user.partition(":")
     given = {"username": unquote(username), "password": unquote(password)}
@@ -126,6 +126,10 @@ def read(url: str) -> RedisUrl:
         raise ValueError("leads to a cluster, which has database 0 alone")
     ours, theirs = _parted(options)
     return RedisUrl(kind, nodes, scheme == "rediss", ours, theirs, unquote(master))
+
+
+def _odd_options(query: str) -> bool:
+    return any(name not in OPTIONS for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
 def _options(query: str, *, is_tls: bool, is_sentinel: bool) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from auth_server.errors import AuthServerError
 from auth_server.settings_mistakes import sentence
 from auth_server.settings_sources import PREFIX, Given, read_environment, read_file, settings_file
 from auth_server.settings_values import (
+    SCHEMES,
     Algorithms,
     DatabaseUrl,
     Host,
@@ -198,7 +199,8 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy URL of the durable records."""
         given = self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.home}/records.db"
-        return given.replace("postgresql:", "postgresql+psycopg:", 1)
+        scheme, _, rest = given.partition("://")
+        return f"{SCHEMES[scheme.lower()]}://{rest}"
 
     @cached_property
     def proxies(self) -> tuple[Network, ...]:

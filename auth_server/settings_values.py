@@ -183,7 +183,15 @@ def _key(value: SecretStr | None) -> SecretStr | None:
 
 
 _DATABASES = "sqlite:///FILE, postgresql+psycopg://USER@HOST/NAME or mysql+pymysql://USER@HOST/NAME"
+SCHEMES = {  # and what SQLAlchemy calls them; hosting services write the first
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "mysql+pymysql": "mysql+pymysql",
+    "sqlite": "sqlite",
+}
 _ISOLATION = re.compile(r"read committed|repeatable read|serializable", re.IGNORECASE).fullmatch
+_SERVER = re.compile(r"(?:[^:/@]*(?::[^@]*)?@)?([^@/?]*)([^@]*)").fullmatch  # parted as SQLAlchemy does
 
 
 def _database(value: SecretStr | None) -> SecretStr | None:
@@ -192,25 +200,45 @@ def _database(value: SecretStr | None) -> SecretStr | None:
     scheme, sign, rest = value.get_secret_value().partition("://")
     if not sign:  # it may be a password that is in the wrong place
         raise ValueError(f"must be a URL; write {_DATABASES}")
-    if scheme not in ("sqlite", "postgresql", "postgresql+psycopg", "mysql+pymysql"):
+    kind = SCHEMES.get(scheme.lower())
+    if kind is None:
         raise ValueError(f"{scheme} is not supported; write {_DATABASES}")
-    if scheme == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
+    if kind == "sqlite" and (not rest.startswith("/") or rest[1:].partition("?")[0] in ("", ":memory:")):
         raise ValueError("needs a file, for every process must see the same; write sqlite:///FILE")
-    if scheme == "sqlite" and rest.startswith("/file:"):
+    if kind == "sqlite" and rest.startswith("/file:"):
         raise ValueError("needs the plain path of a file, not a URI; write sqlite:///FILE")
-    if scheme == "sqlite":
-        return value
-    url = split_url(f"//{rest.rpartition('@')[2]}")
+    if kind != "sqlite":
+        _server(kind, rest)
+    return value
+
+
+def _server(kind: str, rest: str) -> None:
+    """Check where a server database is: no part of a password is taken for a host, which errors and logs name."""
+    parts = _SERVER(rest)
+    if parts is None:
+        raise ValueError(
+            "has an @ too many, or a / in its user; write what is special in user, password and options in percent:"
+            " @ is %40, / is %2F, ? is %3F, # is %23, % is %25"
+        )
+    if "," in parts[1] and kind != "postgresql+psycopg":
+        raise ValueError("names several hosts, and the driver takes one; write the one that leads to who takes writes")
+    if re.search(":.*,", re.sub(r"\[.*?\]", "", parts[1])):
+        raise ValueError(
+            "names several hosts with ports; write postgresql+psycopg://USER@/NAME?host=HOST,HOST&port=5432,5432"
+        )
+    url = split_url(f"//{parts[1]}{parts[2]}")
     if url is None:
         raise ValueError("cannot be read; its host or port is wrong")
-    for level in parse_qs(url.query).get("isolation_level", ()):
+    query = parse_qs(url.query)
+    for level in query.get("isolation_level", ()):
         if not _ISOLATION(level):
             raise ValueError(f"has isolation_level={level}; write read%20committed, repeatable%20read or serializable")
-    if scheme.startswith("mysql") and not url.path.strip("/"):
+    if not all(re.fullmatch("[0-9]+(,[0-9]+)*", port) for port in query.get("port", ())):
+        raise ValueError("has a port in its query that is no number; write port=5432, or port=5432,5432 for two hosts")
+    if kind == "mysql+pymysql" and not url.path.strip("/"):
         raise ValueError("must name a database; write mysql+pymysql://USER@HOST/NAME")
-    if scheme.startswith("mysql") and find_spec("pymysql") is None:
+    if kind == "mysql+pymysql" and find_spec("pymysql") is None:
         raise ValueError("needs the package PyMySQL; run: pip install 'auth-server[mysql]'")
-    return value
 
 
 def _redis(value: SecretStr | None) -> SecretStr | None:

@@ -11,7 +11,7 @@ from auth_server.cli.output import NOT_ASSIGNED, Columns, Record, authentication
 from auth_server.cli.verbs import EVERYTHING, Ask, lists, makes, removes, shows
 from auth_server.clock import rfc3339
 from auth_server.domain.clients import DEFAULT_TTL, described
-from auth_server.errors import InvalidInput
+from auth_server.errors import InvalidInput, NotFound
 from auth_server.protocol.profiles import PROFILES
 from auth_server.protocol.server import Server
 from auth_server.store.records import Client
@@ -185,7 +185,12 @@ def rm(server: Server, ask: Ask, client_id: str) -> int:
     Example:
       auth-server clients rm csm4k31vnt5p9e2a --yes
     """
-    client = server.clients.find(client_id)
+    try:
+        client = server.clients.find(client_id)
+    except NotFound:
+        if server.clients.tidy_up(client_id):
+            return 1
+        raise
     ask(f"Remove the client {client.client_name} ({client_id}) and end its tokens?")
     server.clients.remove(client_id, CLI)
     return 1

@@ -17,6 +17,7 @@ from auth_server.errors import AuthServerError, InvalidInput, Refused, Unavailab
 
 WRONG_LINE, FAILED = 2, 1
 MOST = 500  # characters of a sentence that tells an error
+LOOK = "see whether it runs, and where DATABASE_URL and REDIS_URL are set: auth-server config show"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _sentence(error: AuthServerError) -> str:
     if isinstance(error, WrongSettings):
         return "\n".join(["the settings are wrong:", *(f"  {mistake}" for mistake in error.mistakes)])
     if isinstance(error, Unavailable):
-        return f"{error}; see whether it runs, and DATABASE_URL and REDIS_URL in: auth-server config show"
+        return f"{error}; {error.advice or LOOK}"
     return str(error)
 
 

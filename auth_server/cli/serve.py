@@ -2,6 +2,7 @@
 
 import fcntl
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from auth_server.protocol.server import Server
 
 ENDS = (signal.SIGINT, signal.SIGTERM)
+WITHOUT_REDIS = (
+    "this server has no REDIS_URL, but its database was used with one: tokens and sessions in that Redis are unknown"
+    " here, and what is revoked here lives on there; give all replicas the same REDIS_URL, or, once none has one any"
+    " more, run in the database: UPDATE reconciled_redis SET identity = ''"
+)
+log = logging.getLogger("auth_server")
 
 
 @click.command()
@@ -98,6 +105,8 @@ def _prepared(
     prepare_metrics(loaded.home)
     if migrate:
         stores.upgrade()
+    if loaded.redis_url is None and stores.were_with_redis():
+        log.warning("%s", WITHOUT_REDIS)
     server = assembly.assemble(loaded, stores, **injected)
     server.state.check()
     application = assembly.application(server, stores, lane=lane)

@@ -18,6 +18,7 @@ from auth_server.domain.client_rules import (
     needs_secret_itself,
     takes_away,
 )
+from auth_server.domain.leftovers import tidying_up
 from auth_server.domain.sealing import Sealing
 from auth_server.domain.tokens import Tokens
 from auth_server.errors import Conflict, InvalidInput, NotFound
@@ -254,16 +255,25 @@ class Clients:
         return changed
 
     def remove(self, client_id: str, by: Actor = SERVER) -> None:
-        """Remove a client and everything it holds.
+        """Remove a client and everything it holds. With its record its tokens are dead; to delete them only tidies up.
 
         Raises:
             NotFound: there is none.
+            Unavailable: the text says it if the client is removed; `tidy_up` deletes what is left then.
         """
         client = self.find(client_id)
         if not self._records.clients.remove(client_id):
             raise NotFound(f"there is no client {client_id!r}; see: auth-server clients ls")
-        self._tokens.revoke_client(client_id)
         self._audit.change("client.remove", by, client_id=client_id, name=client.client_name)
+        with tidying_up(f"the client {client_id}", "remove it again when that answers, or let them expire"):
+            self._tokens.revoke_client(client_id)
+
+    def tidy_up(self, client_id: str) -> bool:
+        """Delete what a client has left whose removal the store did not hear of; tell whether it was anything."""
+        left = bool(credentials.CLIENT_ID(client_id)) and self._tokens.has_any(client_id)
+        if left:
+            self._tokens.revoke_client(client_id)
+        return left
 
     def page(self, search: str, page: Page) -> Sequence[Client]:
         """Return clients, newest first; *search* is a prefix of id, name or owner."""

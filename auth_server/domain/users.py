@@ -9,6 +9,7 @@ from typing import Any
 from auth_server.clock import Clock, Random, rfc3339
 from auth_server.domain import credentials, plain_json, roles
 from auth_server.domain.audit import SERVER, Actor, Audit
+from auth_server.domain.leftovers import tidying_up
 from auth_server.domain.passwords import Passwords, check_new
 from auth_server.domain.sign_outs import SignOuts
 from auth_server.domain.tokens import Tokens
@@ -214,15 +215,17 @@ class Users:
         Raises:
             NotFound: there is none.
             Conflict: nobody would be admin any more.
+            Unavailable: the text says it if the account is removed.
         """
         user = self._records.users.get(uid)
         with _explained():
             removed = self._records.users.remove(uid, keep_one=roles.ADMIN if keep_admin else "")
         if user is None or not removed:
             raise NotFound(f"there is no user {uid!r}")
-        self._sign_outs.end_all(uid)
-        self._tokens.revoke_user(uid)
         self._audit.change("user.remove", by, uid=uid, name=user.name)
+        with tidying_up(f"the user {user.name!r}", "let them expire"):
+            self._sign_outs.end_all(uid)
+            self._tokens.revoke_user(uid)
 
     def sign_out_everywhere(self, uid: str, by: Actor) -> None:
         """End all sessions of an account, on every device; app passwords live on.

@@ -14,11 +14,12 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, delete, event, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Conflict, NotFound, Unavailable
 from auth_server.store import mariadb
+from auth_server.store.database_refusals import NEW_DATABASE, READ_ONLY, code, told
 from auth_server.store.mark import Mark
 from auth_server.store.silence import Silence
 
@@ -34,7 +35,6 @@ _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 _TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505", 1062)
 _DANGLING = ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503", 1451, 1452)
 _IN_THE_WAY = ("40001", "40P01", 1213, 1020)  # another transaction was: it cannot be put in order with, or a deadlock
-_READ_ONLY = ("25006", 1290, 1836)
 TRIES = 100  # of a transaction that others are in the way of: five seconds, as for everything else
 _LONGEST = 0.1  # seconds before it is tried again
 
@@ -63,7 +63,7 @@ def create(url: str) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _leave(context: Any) -> None:
         """Do not stay with a server that only reads: the name may lead to another one by now."""
-        if _code(context.original_exception) in _READ_ONLY:
+        if code(context.original_exception) in READ_ONLY:
             context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
 
     return engine
@@ -110,7 +110,11 @@ def _postgresql(url: URL, isolation_level: str | None) -> Engine:
     def _connect(_dialect: object, _record: object, args: Any, options: Any) -> Any:
         from auth_server.store.impatient import ImpatientConnection  # loads the driver: only where it is used
 
-        return ImpatientConnection.connect(*args, **options)
+        connection = ImpatientConnection.connect(*args, **options)
+        if connection.info.encoding == "ascii":  # PostgreSQL's SQL_ASCII: it would give bytes for every text
+            connection.close()
+            raise Unavailable("the database has no encoding, but SQL_ASCII", advice=f"make another: {NEW_DATABASE}")
+        return connection
 
     return engine
 
@@ -259,7 +263,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
                 if moves is not None:
                     moves.move()
     except IntegrityError as error:
-        constraint = _code(error.orig)
+        constraint = code(error.orig)
         if constraint in _TAKEN:
             raise Conflict("that name or identifier is taken") from error
         if constraint in _DANGLING:
@@ -360,24 +364,7 @@ def mark(engine: Engine) -> Mark:
     return _marks[engine]
 
 
-def _code(error: BaseException | None) -> str | int | None:
-    """What the driver calls a failure."""
-    if error is not None and error.args and isinstance(error.args[0], int):  # MariaDB's SQLSTATE says less
-        return error.args[0]
-    return getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    if _code(getattr(error, "orig", None)) in _IN_THE_WAY:
+def _unavailable(error: DBAPIError | PoolTimeout) -> Unavailable:
+    if code(getattr(error, "orig", None)) in _IN_THE_WAY:
         return InTheWay("others were in the way in the database, again and again")
-    return Unavailable(_reason(error))
-
-
-def _reason(error: Exception) -> str:
-    """What happened, in the driver's words where those are of the connection: never a statement or its values."""
-    original = getattr(error, "orig", None)
-    if _code(original) in _READ_ONLY:
-        return "the database is read-only"
-    words = original.args[-1] if isinstance(original, Exception) and original.args else original
-    told = str(words).partition("\n")[0][:200] if isinstance(error, OperationalError) else ""
-    return f"the database does not answer ({told or type(error).__name__})"
+    return told(error)

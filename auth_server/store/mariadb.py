@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from auth_server.errors import AuthServerError
+from auth_server.errors import AuthServerError, Unavailable
+from auth_server.store.database_refusals import QUERY
 
 NAME = "mysql"  # as SQLAlchemy calls the dialect of both
 PATIENCE = 6  # seconds; more than what the server is told, so that one that lives can say itself that it was too slow
@@ -36,6 +37,14 @@ def engine(url: URL, isolation_level: str | None, timeout: int) -> Engine:
         max_overflow=16,
         pool_timeout=timeout,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, _record: object, args: Any, options: Any) -> Any:
+        try:
+            return dialect.loaded_dbapi.connect(*args, **options)
+        except (TypeError, ValueError, OSError) as error:  # an option that the driver has not, or a file that is none
+            told = str(error).replace("Connection.__init__()", "the driver")
+            raise Unavailable(f"the database cannot be reached ({told})", advice=QUERY) from error
 
     @event.listens_for(engine, "connect")
     def _prepare(driver: Any, _record: object) -> None:

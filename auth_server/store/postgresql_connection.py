@@ -31,8 +31,8 @@ _DECODERS: dict[int, Callable[[bytes], Any]] = {  # by the type's number in Post
     25: bytes.decode,
     1043: bytes.decode,
 }
-# A transaction that leaves something in the log, though nobody reads it: only then is its commit waited for, and with it
-# all that was committed before.
+# A transaction that leaves something in the log, though nobody reads it: only then is its commit waited for, and with
+# it all that was committed before.
 _FLUSH = "SELECT pg_logical_emit_message(TRUE, '', '')"
 _Decoders = list[Callable[[bytes], Any] | None]
 

@@ -29,11 +29,12 @@ from redis.exceptions import AskError, ClusterDownError, NoScriptError, ReadOnly
 from redis.exceptions import ConnectionError as BrokenConnection
 
 from auth_server import redis_url
-from auth_server.errors import AuthServerError, Unavailable
+from auth_server.errors import AuthServerError
 from auth_server.store import redis_scripts
 from auth_server.store.ahead import Ahead
 from auth_server.store.guess import Granted
 from auth_server.store.redis_connection import Closed, Command, RedisConnection
+from auth_server.store.redis_refusals import unavailable
 from auth_server.store.redis_topology import ask, topology
 from auth_server.store.silence import Silence
 from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
@@ -47,12 +48,6 @@ _FIELDS = (b"e", b"d", b"c", b"s", b"f", b"t")
 _KIND = tuple(bytes([number]) for number in range(128))
 # Answers that say: not here. Nothing has happened; somebody else may be master by now, or have our slot.
 _ELSEWHERE = (ReadOnlyError, AskError, ClusterDownError)  # MOVED is an AskError too
-
-
-def _reason(error: RedisError) -> str:
-    """What happened; in Redis' own words where it did not get to a command, which may hold values."""
-    told = str(error) if isinstance(error, BrokenConnection) else type(error).__name__
-    return f"Redis does not answer ({told})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,7 @@ class RedisState:
         learn: Callable[[int], None] | None = None,
     ) -> None:
         try:
-            where = redis_url.read(url)
+            where = self._where = redis_url.read(url)
         except ValueError as error:
             raise AuthServerError(f"REDIS_URL: {error}") from None
         self._prefix = (prefix or ("{as}:" if where.kind == "cluster" else "as:")).encode()
@@ -227,7 +222,7 @@ class RedisState:
                 connection.close()
                 return answer
         except RedisError as error:
-            raise Unavailable(_reason(error)) from error
+            raise unavailable(error, self._where) from error
 
     def _ask_and_more(self, *command: bytes | str) -> tuple[Any, int | None]:
         """Send a command like `_ask`; return the generation too. What is asked for soon comes along as well."""
@@ -236,7 +231,7 @@ class RedisState:
         try:
             answers = self._read(command, (b"GET", self._generation), *soon)
         except RedisError as error:
-            raise Unavailable(_reason(error)) from error
+            raise unavailable(error, self._where) from error
         if any(isinstance(answer, ResponseError) for answer in answers):
             return self._ask(*command), self.generation()  # these see to what may be wrong
         generation = None if answers[1] is None else int(answers[1])
@@ -253,7 +248,7 @@ class RedisState:
             except NoScriptError:  # nothing happened: Redis is new, or forgot its scripts
                 return self._send(b"EVAL", script.source, 1, self._prefix, *arguments)
         except RedisError as error:
-            raise Unavailable(_reason(error)) from error
+            raise unavailable(error, self._where) from error
 
     # ---- the interface
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:

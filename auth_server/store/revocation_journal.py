@@ -5,6 +5,8 @@ same moment that this is the Redis in which it was done; else another process mi
 already, in a Redis that has restarted or taken over since, and would never hear of it.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +16,14 @@ from auth_server.store import tables
 from auth_server.store.engine import purge_expired, reading, writing
 from auth_server.store.redis_state import Revocation
 from auth_server.store.state import BATCH, Index, Kind
+
+OFTEN = 4  # times that a Redis is gone through; more than a failover takes
+PAUSE = 600  # seconds between two warnings
+TWO_IN_USE = (
+    "this server and another one use this database with two Redis servers in turn: tokens of one are unknown at the"
+    " other, and what is revoked at one lives on at the other; give all replicas the same REDIS_URL"
+)
+log = logging.getLogger("auth_server.store")
 
 
 class RevocationJournal:
@@ -28,6 +38,8 @@ class RevocationJournal:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._times: Counter[str] = Counter()
+        self._warned_at = 0
 
     def reconciled(self) -> str:
         """Return the identity of the Redis in which everything has been done."""
@@ -61,6 +73,18 @@ class RevocationJournal:
                 return
             yield self._each(connection, now)
             connection.execute(update(tables.reconciled_redis).values(identity=identity))
+        self._look_whether_it_comes_back(identity, now)
+
+    def _look_whether_it_comes_back(self, identity: str, now: int) -> None:
+        """Warn, now and then, of a Redis that is reconciled again and again, for others use another one in between.
+
+        Who revokes something or opens a connection brings its own Redis back. A restart and a failover give a Redis
+        another identity; while a failover is under way, the one of before may come back once or twice.
+        """
+        self._times[identity] += 1
+        if self._times[identity] >= OFTEN and now - self._warned_at >= PAUSE:
+            self._warned_at = now
+            log.warning("%s", TWO_IN_USE)
 
     def _each(self, connection: Connection, now: int) -> Iterator[Revocation]:
         c, above, more = self._rows.c, 0, True

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey
 
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
+from tests.servers.redis import running
 
 EC = ECKey.generate_key("P-256", {"kid": "one"})
 
@@ -377,6 +379,32 @@ def test_an_id_given_again_revives_nothing(shell: Shell) -> None:
     shell.json("clients", "rm", "svc", "--yes")
     shell.json("clients", "add", *flags)
     assert not shell.alive(token)
+
+
+@proves("S-013")
+def test_a_removal_that_redis_did_not_hear_of_counts_and_can_be_finished(template: Path, tmp_path: Path) -> None:
+    """The record is what the tokens live by; the sentence says so, and what is left to do."""
+    home = Path(shutil.copytree(template, tmp_path / "home"))
+    with running(tmp_path / "redis") as redis:
+        shell = Shell(home, REDIS_URL=redis.url)
+        made = shell.json("clients", "add", "--scope", "metrics")
+        cid = made["client_id"]
+        token = shell.token(cid, made["client_secret"])["access_token"]
+        redis.ask("SAVE")
+        redis.stop()
+        done = shell.run("clients", "rm", cid, "--yes")
+        assert (done.code, done.out) == (1, "")
+        assert f"the client {cid} is removed, its tokens count no more, but they are not deleted" in done.err
+        assert "Redis does not answer" in done.err
+        assert "remove it again when that answers" in done.err
+        redis.start()
+        assert not shell.alive(token)
+        assert shell.server.tokens.has_any(cid)
+        assert shell.json("clients", "rm", cid, "--yes") == {"deleted": 1}
+        assert not shell.server.tokens.has_any(cid)
+        assert "there is no client" in shell.run("clients", "rm", cid, "--yes").err
+        assert [event.event for event in shell.events()].count("client.remove") == 1
+        shell.close()
 
 
 @proves("S-155")

@@ -2,12 +2,15 @@
 
 import json
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests import proves
 from tests.cli.shell import PASSWORD, Shell
+from tests.servers.redis import running
 
 
 def test_added_with_everything_and_shown(shell: Shell) -> None:
@@ -306,6 +309,25 @@ def test_reset_takes_every_account_and_leaves_clients_that_act_for_nobody(shell:
     assert shell.alive(token)
     assert "error" in shell.token(hers["client_id"], hers["client_secret"])
     assert [row["client_id"] for row in shell.json("clients", "ls")] == [client["client_id"]]
+
+
+def test_a_removal_that_redis_did_not_hear_of_counts(template: Path, tmp_path: Path) -> None:
+    """The sentence says so, and the audit has it."""
+    home = Path(shutil.copytree(template, tmp_path / "home"))
+    with running(tmp_path / "redis") as redis:
+        shell = Shell(home, REDIS_URL=redis.url)
+        shell.json("users", "add", "jane", "--password", PASSWORD)
+        token = shell.login("jane")["access_token"]
+        redis.ask("SAVE")
+        redis.stop()
+        done = shell.run("users", "rm", "jane", "--yes")
+        assert (done.code, done.out) == (1, "")
+        assert "the user 'jane' is removed, its tokens count no more, but they are not deleted yet" in done.err
+        redis.start()
+        assert not shell.alive(token)
+        assert "there is no user" in shell.run("users", "show", "jane").err
+        assert [event.event for event in shell.events()].count("user.remove") == 1
+        shell.close()
 
 
 @proves("S-155")

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -270,6 +271,22 @@ def test_what_stops_a_start_is_named(start: Starter, settings: dict[str, str], t
     assert "Blue-whale" not in log
     if "URL" in str(settings):
         assert "auth-server config show" in log
+
+
+def test_a_server_without_the_redis_of_the_others_says_so(start: Starter, redis_server: Redis) -> None:
+    """It serves, but knows nothing of their tokens; who has left Redis for good can say so."""
+    told = "this server has no REDIS_URL, but its database was used with one"
+    for settings, times in (({}, 0), ({"REDIS_URL": redis_server.url}, 0), ({}, 1)):
+        server = start(**settings)
+        assert server.end() == 0
+        assert server.log.read_text().count(told) == times
+    statement = re.search(r"UPDATE reconciled_redis SET identity = ''", server.log.read_text())
+    assert statement is not None
+    with closing(sqlite3.connect(server.home / "records.db")) as records, records:
+        records.execute(statement[0])
+    server = start()
+    assert server.end() == 0
+    assert server.log.read_text().count(told) == 1
 
 
 @pytest.mark.parametrize("flag", ["--port", "--workers", "--threads"])

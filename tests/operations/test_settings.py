@@ -76,6 +76,10 @@ def test_all_mistakes_are_listed_at_once() -> None:
             "mysql+mysqldb is not supported; write",
         ),
         ("DATABASE_URL", "mysql+pymysql://u:p@h", "must name a database"),
+        ("DATABASE_URL", "postgresql://u:p@h1:1,h2:2/x", "write postgresql+psycopg://USER@/NAME?host=HOST,HOST&port="),
+        ("DATABASE_URL", "postgresql://u:p@h1:1,h2/x", "names several hosts with ports"),
+        ("DATABASE_URL", "mysql+pymysql://u:p@h1,h2/x", "names several hosts, and the driver takes one"),
+        ("DATABASE_URL", "postgresql://u:p@/x?host=a,b&port=one,2", "has a port in its query that is no number"),
         ("DATABASE_URL", "mysql+pymysql://u:p@h/x?isolation_level=none", "has isolation_level=none; write"),
         ("DATABASE_URL", "sqlite://", "needs a file"),
         ("DATABASE_URL", "sqlite:///", "needs a file"),
@@ -238,6 +242,13 @@ def test_a_replaced_key_verifies_what_it_signed() -> None:
         ("DATABASE_URL", "mysql+pymysql://user@localhost/x?unix_socket=/run/mysqld/mysqld.sock"),
         ("DATABASE_URL", "sqlite:////var/lib/auth-server/records.db"),
         ("DATABASE_URL", "sqlite:///records.db"),
+        ("DATABASE_URL", "postgresql://user:p/a?s#s%@db.example/x?application_name=a%40b"),
+        ("DATABASE_URL", "postgresql://user@db1.example,db2.example:5433/x?target_session_attrs=read-write"),
+        ("DATABASE_URL", "postgresql://user:p@/x?host=db1.example,db2.example&port=5432,5433"),
+        ("DATABASE_URL", "postgresql://user:p@[::1]:5432/x"),
+        ("REDIS_URL", "redis://db.example/0?password=p@ss"),
+        ("REDIS_URL", "redis://:p@ss@db.example/0"),
+        ("REDIS_URL", "unix:///run/user@1000/redis.sock"),
         ("REDIS_URL", "redis://:secret@[::1]:6379/0"),
         ("TRUSTED_PROXIES", "0.0.0.0/1 128.0.0.0/2 10.1.2.3 8000::/1"),
         ("REDIS_URL", "unix:///run/redis.sock?db=1"),
@@ -273,6 +284,26 @@ def test_a_wrong_secret_is_not_repeated() -> None:
     assert "hunter2" not in mistakes(
         DATABASE_URL="postgresql://u:hunter2@h:bad/x", REDIS_URL="redis://:hunter2@h:bad/0"
     )
+
+
+@proves("S-150")
+@pytest.mark.parametrize("secret", ["se@cr/et:%?#", "se@cr/et", "a/b@cr", "se?cr@et", "se?cr=1@et", "se#c@r"])
+def test_password_that_is_not_percent_encoded_is_refused(secret: str) -> None:
+    """Else a part of it would be the name of a host, which is told where that is not found."""
+    for user in ("user", "", "us/er"):
+        told = mistakes(DATABASE_URL=f"postgresql://{user}:{secret}@db.example/x")
+        assert "in percent: @ is %40" in told
+        told += mistakes(REDIS_URL=f"redis://{user}:{secret}@db.example/0")
+        assert "percent-encoded" in told
+        assert "cr" not in told
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "PostgreSQL", "POSTGRES", "postgresql", "postgresql+psycopg"])
+def test_all_names_of_postgresql_are_one(scheme: str) -> None:
+    """Hosting services write the first; a scheme's case counts nowhere (RFC 3986)."""
+    given = {"AUTH_SERVER_DATABASE_URL": f"{scheme}://u:postgres%3A@h/x"}
+    assert load(given).settings.database == "postgresql+psycopg://u:postgres%3A@h/x"
+    assert load({"AUTH_SERVER_DATABASE_URL": "SQLite:////x/y.db"}).settings.database == "sqlite:////x/y.db"
 
 
 def test_one_mistake_is_told_once() -> None:

@@ -86,9 +86,10 @@ class TestTls:
         RedisState(f"{other}?{options}&ssl_check_hostname=no").check()
 
     def test_plain_connection_to_a_tls_port_is_unavailable(self, tls_url: str) -> None:
-        """It does not hang either."""
-        with pytest.raises(Unavailable):
+        """It does not hang either, and says how such a URL begins."""
+        with pytest.raises(Unavailable) as caught:
             RedisState(tls_url.replace("rediss:", "redis:")).check()
+        assert "begins with rediss" in caught.value.advice
 
 
 class TestUsers:

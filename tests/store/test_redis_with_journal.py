@@ -319,6 +319,35 @@ def test_who_writes_down_waits_for_who_goes_through(
         assert list(revocations) == []
 
 
+def test_two_redis_in_use_in_turn_are_told(
+    server: Redis, redis_server: Redis, sqlite_files: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By both, when they have revoked something a few times; not at every turn."""
+    here, there = (opened(one.url, sqlite_files, f"test-{os.urandom(8).hex()}:") for one in (server, redis_server))
+    told = "give all replicas the same REDIS_URL"
+    for number in range(8):
+        for state in (here, there):
+            state.revoke(Index.CLIENT, "client")
+        if number == 2:
+            assert told not in caplog.text
+    assert caplog.text.count(told) == 2
+    here.close()
+    there.close()
+
+
+def test_redis_that_restarts_often_is_not_taken_for_two(
+    server: Redis, sqlite_files: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each start is another one."""
+    state = opened(server.url, sqlite_files)
+    for _ in range(6):
+        state.check()
+        server.stop()
+        server.start()
+    state.close()
+    assert caplog.text == ""
+
+
 class TestJournal:
     """What is written down, and for how long."""
 

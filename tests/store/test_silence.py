@@ -52,7 +52,9 @@ def ask(request: pytest.FixtureRequest, slow: Proxy) -> Iterator[Ask]:
         return
     postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
     url = make_url(postgresql.url("postgres")).set(host="127.0.0.1", port=slow.port)
-    engine = create(url.update_query_dict({"host": "127.0.0.1", "connect_timeout": "1"}).render_as_string(hide_password=False))
+    engine = create(
+        url.update_query_dict({"host": "127.0.0.1", "connect_timeout": "1"}).render_as_string(hide_password=False)
+    )
     if request.param == "postgresql":
         database = assembly.database(engine)
         assert database is not None
