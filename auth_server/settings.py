@@ -203,6 +203,11 @@ class Settings(BaseSettings):
         return f"{SCHEMES[scheme.lower()]}://{rest}"
 
     @cached_property
+    def is_far(self) -> bool:
+        """Whether a store is a server of its own."""
+        return self.redis_url is not None or not self.database.startswith("sqlite")
+
+    @cached_property
     def proxies(self) -> tuple[Network, ...]:
         """The networks of trusted proxies."""
         return tuple(ipaddress.ip_network(part, strict=False) for part in self.trusted_proxies)

@@ -10,7 +10,7 @@ from bench import machine, memory, profile, ratios, report, starts, stores, writ
 from bench.stores import Store
 
 SERVERS = ("gunicorn", "granian")
-TITLES = {"gunicorn": "gunicorn, 4 threads", "granian": "Granian, its default threads"}
+TITLES = {"gunicorn": "gunicorn, its default threads", "granian": "Granian, its default threads"}
 RESULTS = Path(__file__).parent / "results.md"
 
 

@@ -20,7 +20,7 @@ DEPENDS = {
     "home": '"data"                     # in a checkout; else the platform\'s data folder',
     "workers": "2                         # as many as there are cores, at most 4",
     "keys_dir": '"keys"                     # in a checkout; else HOME/keys',
-    "threads": "4                         # gunicorn; Granian chooses by itself",
+    "threads": "4                         # gunicorn, 8 with a database server or Redis; Granian chooses by itself",
 }
 
 

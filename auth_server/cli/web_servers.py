@@ -17,7 +17,8 @@ from auth_server.errors import AuthServerError
 from auth_server.http.lane import Application
 from auth_server.settings import Settings
 
-GUNICORN_THREADS = 4  # docs/decisions/0005: more threads wait for the interpreter, fewer for the store
+THREADS = 4  # of gunicorn; docs/decisions/0005: more of them wait for the interpreter, fewer for the store
+FAR_THREADS = 8  # where an answer of a store takes a while
 KEEPALIVE = 75  # seconds; longer than the 60 that proxies keep idle connections for
 CONNECTIONS = 1000  # of a process on gunicorn, of all on Granian
 MAX_HEADERS, MAX_HEADER_LINE = 100, 8190
@@ -34,7 +35,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "workers": settings.workers,
         "worker_class": worker_class(settings),
         "worker_connections": _connections(CONNECTIONS),
-        "threads": settings.threads or GUNICORN_THREADS,
+        "threads": settings.threads or (FAR_THREADS if settings.is_far else THREADS),
         "http_parser": "fast" if importlib.util.find_spec("gunicorn_h1c") else "python",
         "preload_app": True,
         "worker_tmp_dir": str(settings.home),

@@ -110,7 +110,7 @@ def running(peer: Peer, client: Client, store: Store, core: int) -> Iterator[Run
         }
         binaries = peer.folder / ".venv/bin"
         subprocess.run([binaries / "python", "prepare.py"], cwd=peer.folder, env=variables, check=True)
-        threads = str(web_servers.GUNICORN_THREADS)
+        threads = str(web_servers.FAR_THREADS)
         command = [str(binaries / "gunicorn"), "--workers", "1", "--threads", threads, "--http-parser", "fast"]
         command += ["--keep-alive", KEEPALIVE, "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--preload"]
         command += ["--log-level", "warning", "django.core.wsgi:get_wsgi_application()"]

@@ -34,6 +34,22 @@ def test_granians_threads_find_files_for_redis(tmp_path: Path, redis: str, most:
     assert (options["backpressure"], options["blocking_threads"]) == (most, most)
 
 
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        ({}, 4),
+        ({"DATABASE_URL": "postgresql://auth@db/auth"}, 8),
+        ({"REDIS_URL": "redis://127.0.0.1:6379/0"}, 8),
+        ({"REDIS_URL": "redis://127.0.0.1:6379/0", "THREADS": "3"}, 3),
+    ],
+)
+def test_gunicorn_has_more_threads_where_stores_are_far(tmp_path: Path, given: dict[str, str], threads: int):
+    """They wait more; what is set counts."""
+    variables = {f"AUTH_SERVER_{name}": value for name, value in given.items()}
+    loaded = settings.load({"AUTH_SERVER_HOME": str(tmp_path), **variables}).settings
+    assert web_servers.gunicorn_options(loaded)["threads"] == threads
+
+
 @proves("S-140")
 def test_looking_for_slow_peers_outlives_a_lack_of_files():
     """What looks is a thread that nobody would start again."""
