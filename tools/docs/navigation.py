@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         "concepts/what-ends-a-token",
         "concepts/keys",
         "consistency",
+        "capacity",
     ),
     "Look up": (
         "reference/api/index",
