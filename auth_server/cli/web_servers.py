@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.util import Finalize
@@ -170,6 +171,7 @@ def run_granian(
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self.respawned_wrks = _Forgetful()
+            self.main_loop_interrupt = Interrupt()
 
         def startup(self, *arguments: Any) -> None:
             super().startup(*arguments)  # from here on there are workers: a thread must not be started before a fork
@@ -178,6 +180,29 @@ def run_granian(
             ready()
 
     Announced("auth_server.wsgi:application", **granian_options(settings)).serve(target_loader=load, wrap_loader=False)
+
+
+class Interrupt(threading.Event):
+    """What wakes Granian's main thread, and what its signal handlers set: in that thread, whatever it is at.
+
+    A plain Event takes a lock that knows no owner: a signal that comes while the thread has it, because a worker has
+    ended at the same moment, would make it wait for itself for ever. With one that its owner may take again, a signal
+    may come between the look and the wait; so that is short.
+    """
+
+    LOOK = 0.5  # seconds
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cond = threading.Condition(threading.RLock())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set."""
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(self.LOOK):
+            pass
+        return True
 
 
 class _Forgetful(dict[int, float]):

@@ -1,6 +1,8 @@
 """Files are not endless: what the web servers do about that."""
 
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +50,26 @@ def test_gunicorn_has_more_threads_where_stores_are_far(tmp_path: Path, given: d
     variables = {f"AUTH_SERVER_{name}": value for name, value in given.items()}
     loaded = settings.load({"AUTH_SERVER_HOME": str(tmp_path), **variables}).settings
     assert web_servers.gunicorn_options(loaded)["threads"] == threads
+
+
+SIGNALS = """
+import signal, time
+from {module} import {event}
+one = {event}()
+signal.signal(signal.SIGALRM, lambda *_: one.set())
+signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+ends = time.monotonic() + 1
+while time.monotonic() < ends:
+    one.clear()
+    one.wait()
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+"""
+
+
+def test_a_signal_finds_granian_awake_at_any_moment():
+    """Its handler sets what the same thread waits for; Python's own Event waits for itself then."""
+    program = SIGNALS.format(module="auth_server.cli.web_servers", event="Interrupt")
+    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
 
 
 @proves("S-140")
