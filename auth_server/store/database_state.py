@@ -13,12 +13,24 @@ from auth_server.store.ahead import Ahead
 from auth_server.store.generation import Generation
 from auth_server.store.guess import Granted
 from auth_server.store.raw_connections import Connections, RawConnection, Row
-from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
+from auth_server.store.state import (
+    BATCH,
+    Allowance,
+    Entry,
+    Index,
+    Keep,
+    Kind,
+    OnceKey,
+    Page,
+    Rate,
+    Taken,
+    is_part_of_key,
+    key_range,
+)
 
 COLUMNS = "key, expires_at, data, client_id, subject, family"  # of an entry, as `Row`s of it have them
 DELETED = 10000  # entries by one statement of `revoke`, so that it ends in time
 _ABOVE = 2**63 - 1  # no entry has this number
-_DIGITS = 64  # of a whole key
 LIVES = "(expires_at IS NULL OR expires_at > {now})"
 _COLUMN = {Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
 
@@ -178,7 +190,7 @@ class DatabaseState:
         return self._connections.rows(statement, (int(kind), now, below, page.limit, page.offset, *values))
 
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
-        if index is Index.KEY and len(value) != _DIGITS:  # a part of a key must not kill all that begin with it
+        if is_part_of_key(index, value):
             return 0
         where, condition = _condition(index, value, 1)
         values: tuple[object, ...] = condition

@@ -210,7 +210,7 @@ def heard(engine: Engine) -> Iterator[None]:
         else:
             ours.over()
         raise
-    except BaseException:
+    except BaseException:  # nothing is swallowed: whatever it is, it is not the database's silence
         ours.over()
         raise
     ours.over()

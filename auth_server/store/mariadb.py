@@ -87,7 +87,7 @@ def alone(connection: Connection, name: str) -> Iterator[None]:
     connection.exec_driver_sql(f"SELECT GET_LOCK('{lock}', {FOR_EVER})")
     try:
         yield
-    except BaseException:
+    except BaseException:  # nothing is swallowed: the lock must not outlive what failed
         with suppress(connection.dialect.loaded_dbapi.Error):  # it is lost, and the lock with it
             driver.rollback()
             driver.query(f"SELECT RELEASE_LOCK('{lock}')")

@@ -104,7 +104,7 @@ class Connections:
                         connection.rollback()
                         self._idle.append(connection)
                     time.sleep(random.uniform(0, min(PAUSE, 0.001 * 2**tried)))
-                except BaseException:
+                except BaseException:  # nothing is swallowed: a connection that failed is not used again (S-135)
                     if not connection.is_open():
                         self._silence.noticed(connection.used_at)
                         self.close()  # the others are hardly better

@@ -37,10 +37,22 @@ from auth_server.store.redis_connection import Closed, Command, RedisConnection
 from auth_server.store.redis_refusals import unavailable
 from auth_server.store.redis_topology import ask, topology
 from auth_server.store.silence import Silence
-from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
+from auth_server.store.state import (
+    BATCH,
+    Allowance,
+    Entry,
+    Index,
+    Keep,
+    Kind,
+    OnceKey,
+    Page,
+    Rate,
+    Taken,
+    is_part_of_key,
+    key_range,
+)
 
 _NEWEST = 2**46 - 1  # no entry of a kind arrives later
-KEY_DIGITS = 64
 _UNUSED = 0.002  # seconds after which a thread looks whether Redis has closed its connection meanwhile
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
@@ -146,7 +158,7 @@ class RedisState:
                 raise BrokenConnection("it is a replica, or does not say who it is")
             local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode()
             admit(local.identity)
-        except BaseException:
+        except BaseException:  # nothing is swallowed: who was not let in must not be used
             connection.close()
             raise
         finally:
@@ -313,7 +325,7 @@ class RedisState:
                 yield _entry(row[5], row)
 
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
-        if index is Index.KEY and len(value) != KEY_DIGITS:  # a part of a key must not kill all that begin with it
+        if is_part_of_key(index, value):
             return 0
         return self.revoke_as(self.revocation(index, value, kind))
 

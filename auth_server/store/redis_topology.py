@@ -47,7 +47,7 @@ def ask(connection: RedisConnection, *command: bytes | str) -> Any:
     """Send a command on a connection that has just been opened, and return its answer; if it is no good, hang up."""
     try:
         return connection.ask(*command)
-    except BaseException:
+    except BaseException:  # nothing is swallowed: nobody else has this connection to close it
         connection.close()
         raise
 

@@ -23,9 +23,22 @@ from auth_server.clock import Clock
 from auth_server.errors import Unavailable
 from auth_server.store.generation import Generation
 from auth_server.store.guess import Granted
-from auth_server.store.redis_state import KEY_DIGITS, RedisState
+from auth_server.store.redis_state import RedisState
 from auth_server.store.revocation_journal import RevocationJournal
-from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, State, Taken
+from auth_server.store.state import (
+    BATCH,
+    Allowance,
+    Entry,
+    Index,
+    Keep,
+    Kind,
+    OnceKey,
+    Page,
+    Rate,
+    State,
+    Taken,
+    is_part_of_key,
+)
 
 LASTING = frozenset((Kind.ENDED, Kind.BROWSER, Kind.TOLD))
 PATIENCE = 5.0  # seconds that a thread waits for another to go through the journal
@@ -133,7 +146,7 @@ class RedisWithJournal:
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
         if kind in LASTING:
             return self._lasting.revoke(index, value, kind)
-        if index is Index.KEY and len(value) != KEY_DIGITS:
+        if is_part_of_key(index, value):
             return 0
         while True:
             revocation = self._redis.revocation(index, value, kind)

@@ -16,11 +16,23 @@ from auth_server.errors import Unavailable
 from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import Mark
 from auth_server.store.sqlite_readers import Readers, Values
-from auth_server.store.state import BATCH, Allowance, Entry, Index, Keep, Kind, OnceKey, Page, Rate, Taken, key_range
+from auth_server.store.state import (
+    BATCH,
+    Allowance,
+    Entry,
+    Index,
+    Keep,
+    Kind,
+    OnceKey,
+    Page,
+    Rate,
+    Taken,
+    is_part_of_key,
+    key_range,
+)
 
 R = TypeVar("R")
 
-KEY_DIGITS = 64
 STRIDE = 2000  # rows that `purge` looks at by one statement
 MANY = 20000  # names of buckets in memory at most
 BUSY_TIMEOUT = 5.0  # seconds that a writer waits for those of other processes
@@ -263,7 +275,7 @@ class SqliteState:
 
     def revoke(self, index: Index, value: str, kind: Kind | None = None) -> int:
         where, arguments = self._condition(index, value)
-        if index is Index.KEY and len(value) != KEY_DIGITS:
+        if is_part_of_key(index, value):
             return 0
         by_kind = index in (Index.KEY, Index.CLIENT)
         if kind is not None:

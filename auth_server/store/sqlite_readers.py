@@ -90,7 +90,7 @@ class Readers:
             if connection is None:
                 connection = self._open()
             rows = connection.execute(query, values).fetchall()
-        except BaseException:
+        except BaseException:  # nothing is swallowed: the next one opens a connection in place of this
             if connection is not None:
                 connection.close()
             shared.give(None)

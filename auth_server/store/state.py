@@ -13,6 +13,8 @@ from typing import Protocol
 
 BATCH = 1000  # entries that one statement or script reads or deletes; Redis serves nobody else meanwhile
 
+_DIGITS = 64  # of a whole key, in hex
+
 
 class Kind(IntEnum):
     """What an entry is. The numbers are stored: never reuse one."""
@@ -207,4 +209,9 @@ class State(Protocol):
 
 def key_range(prefix: str) -> tuple[bytes, bytes]:
     """Return the least and the greatest 32-byte key whose hex digits begin with *prefix*."""
-    return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+    return bytes.fromhex(prefix.ljust(_DIGITS, "0")), bytes.fromhex(prefix.ljust(_DIGITS, "f"))
+
+
+def is_part_of_key(index: Index, value: str) -> bool:
+    """Tell whether *value* is not a whole key: to revoke by a part of one must not kill all that begin with it."""
+    return index is Index.KEY and len(value) != _DIGITS
