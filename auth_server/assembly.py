@@ -45,6 +45,7 @@ from auth_server.store.generation import Generation
 from auth_server.store.guess import Guess
 from auth_server.store.optimistic_state import Conditional, OptimisticState
 from auth_server.store.raw_connections import Connections
+from auth_server.store.recent import Recent
 from auth_server.store.records import Records
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.sql_state import SqliteState
@@ -277,6 +278,10 @@ class Database:
 
     def state(self) -> Conditional:
         """Return the short-lived state in it."""
+        return DatabaseState(self.connections, self.dialect, self.generation, Recent())
+
+    def lasting_state(self) -> Conditional:
+        """Return that part of it which is not in Redis; no token is."""
         return DatabaseState(self.connections, self.dialect, self.generation)
 
 
@@ -309,7 +314,7 @@ def _opened(settings: Settings, at: Stores, clock: Clock) -> tuple[Records, Stat
 
     longest = max(MAX_TOKEN_TTL, settings.access_token_ttl, settings.session_ttl)
     url, journal = settings.redis_url.get_secret_value(), RevocationJournal(at.records)
-    lasting = direct.state() if direct else SqliteState(settings.home / STATE_FILE)
+    lasting = direct.lasting_state() if direct else SqliteState(settings.home / STATE_FILE)
     generation = direct.generation if direct else None
     state = RedisWithJournal(url, lasting, journal, clock, longest, generation=generation)
     return records, OptimisticState(state, guess)

@@ -16,11 +16,13 @@ from auth_server.protocol.feature import Authorization, Feature
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.access_token import issue
 from auth_server.settings import Settings
+from auth_server.store import recent
 from auth_server.store.records import User
 from tests.stored import stored
 
 ISSUER = "https://auth.example.org"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+recent.TERM = 0  # who calls the domain without HTTP does not wait; tests/store/test_recent.py has the real one
 
 
 class Clock:

@@ -57,6 +57,7 @@ def opened() -> Iterator["Server"]:
         server = assembly.assemble(loaded, stores)
         try:
             yield server
+            server.state.settle()
         finally:
             server.close()
 

@@ -23,10 +23,10 @@ from auth_server.domain import clock_check
 from auth_server.domain.audit import SERVER, Actor, Audit
 from auth_server.domain.sealing import Sealing
 from auth_server.errors import Conflict, InvalidInput, NotFound, Unavailable
+from auth_server.store import recent
 from auth_server.store.records import Records, StoredKey
 
 RSA_BITS = 2048
-JWKS_COPY = 0.05  # seconds for which a process may answer without asking a store that is far
 SAME = 2  # seconds in which several rotations at once are one (S-121)
 _CURVES = {"ES256": ("P-256", 32, hashes.SHA256()), "ES384": ("P-384", 48, hashes.SHA384())}
 _CURVES["ES512"] = ("P-521", 66, hashes.SHA512())
@@ -161,8 +161,7 @@ class Keyring:
         self._parsed: dict[str, SigningKey] = {}
         self._effective: tuple[Sequence[StoredKey], int, dict[str, StoredKey]] = ((), 0, {})
         self._published: tuple[Sequence[StoredKey], dict[str, int | None]] = ((), {})
-        self._jwks: tuple[Sequence[StoredKey], int, bytes] = ((), 0, b"")
-        self._jwks_asked_at = 0.0
+        self._jwks: tuple[Sequence[StoredKey], int, bytes, float] = ((), 0, b"", 0.0)
 
     # ---- hot path
     def signing_key(self, alg: str | None = None) -> SigningKey:
@@ -195,12 +194,12 @@ class Keyring:
     def jwks(self) -> bytes:
         """Return the public keys that verifiers may meet as a JWK set in JSON (RFC 7517 §5).
 
-        While the store is away they are those of last time: whoever verifies may keep them for a while as well. So
-        a store that is far is asked only now and then; a key that signs has been published for longer.
+        While the store is away they are those of last time: whoever verifies may keep them for a while as well. A store
+        that is far is asked now and then: who has changed the keys waits for that (store/recent.py).
         """
-        known, until, body = self._jwks
+        known, until, body, asked_at = self._jwks
         now, moment = self._clock(), monotonic()
-        if self._records.is_far and moment < self._jwks_asked_at + JWKS_COPY and now < until:
+        if self._records.is_far and moment < asked_at + recent.TERM and now < until:
             return body
         try:
             keys = self._records.keys.all()
@@ -212,8 +211,7 @@ class Keyring:
             published = [key for key in keys if self.verifies(key.kid)]
             body = orjson.dumps({"keys": [key.public_jwk for key in published]})
             until = min((key.retires_at for key in published if key.retires_at is not None), default=1 << 62)
-            self._jwks = (keys, until, body)
-        self._jwks_asked_at = moment
+        self._jwks = (keys, until, body, moment)
         return body
 
     # ---- life

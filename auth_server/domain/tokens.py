@@ -15,6 +15,8 @@ from auth_server.errors import NotFound, Unavailable
 from auth_server.store.records import Client, Records, StoredToken, User
 from auth_server.store.state import Entry, Index, Keep, Kind, Page, State
 
+MEMORY = 10000  # tokens
+REMEMBERED = 1  # second, at most
 TOUCH = 60  # seconds; the last use is written at most once in that time
 _NOTHING = nullcontext()
 MAX_USER_AGENT = 512  # characters
@@ -119,6 +121,14 @@ class Living:
         return self.user is not None and not self.token.is_client_session
 
 
+def _stays(living: Living) -> bool:
+    """Tell whether no newer token displaces this one: that leaves no mark, for then each issue would have to wait."""
+    token, client = living.token, living.client
+    limited = token.grant_type == "client_credentials" and client is not None and client.token_limit > 0
+    return token.parent is None and not limited
+
+
+_FORGOTTEN: tuple[bytes, int, Token | None] = (b"", 0, None)
 _ENTRY = ("key", "expires_at", "subject", "client_id", "parent")  # what the store's entry says in columns of its own
 _DATA = tuple((f.name, f.default) for f in fields(Token) if f.name not in _ENTRY)
 
@@ -158,6 +168,7 @@ class Tokens:
     ) -> None:
         self._records, self._state, self._keyring, self._audit = records, state, keyring, audit
         self._clock, self._random = clock, random
+        self._memory: dict[bytes, tuple[bytes, int, Token]] = {}
 
     # ---- hot path
     def issue(self, token: Token, keep: Keep | None = None, by: Actor = SERVER) -> None:
@@ -177,7 +188,9 @@ class Tokens:
     def ahead(self, value: str) -> AbstractContextManager[None]:
         """Say that `find` will be asked for a token inside of the `with`: a store far away then answers sooner."""
         if self._state.is_far and credentials.is_token(value):
-            return self._state.ahead(Kind.ACCESS_TOKEN, credentials.digest(value))
+            key = credentials.digest(value)
+            if self._remembered(key, self._clock()) is None:
+                return self._state.ahead(Kind.ACCESS_TOKEN, key)
         return _NOTHING
 
     def find(self, value: str) -> Living | None:
@@ -196,14 +209,33 @@ class Tokens:
         if not credentials.is_token(value):
             return None
         now, key = self._clock(), credentials.digest(value)
-        token: Token | None = None
+        token = self._remembered(key, now)
+        if token is not None:
+            living = self.living(token, now)
+            if living is not None and _stays(living):  # else the store may know better: it was used, or is displaced
+                return living
+            token = None
+        entry: Entry | None = None
         if len(value) != credentials.APP_PASSWORD_LENGTH:
             entry = self._state.get(Kind.ACCESS_TOKEN, key, now)
             token = unpack(entry) if entry else None
         if token is None and len(value) <= credentials.ACCESS_TOKEN_LENGTH:
             stored = self._records.tokens.get(key)
             token = unpack(stored) if stored else None
-        return self.living(token, now) if token else None
+        living = self.living(token, now) if token else None
+        if living is not None and entry is not None and entry.mark is not None and _stays(living):
+            self._remember(living.token, entry.mark, now)
+        return living
+
+    def _remembered(self, key: bytes, now: int) -> Token | None:
+        """Return a token that has been read within the last second, and has not been revoked since."""
+        mark, until, token = self._memory.get(key, _FORGOTTEN)
+        return token if now < until and mark == self._state.mark(key) else None
+
+    def _remember(self, token: Token, mark: bytes, now: int) -> None:
+        if len(self._memory) >= MEMORY:
+            self._memory = {}
+        self._memory[token.key] = (mark, now + REMEMBERED, token)
 
     def living(self, token: Token, now: int) -> Living | None:
         """Return the token with its user and client if all of them still count."""

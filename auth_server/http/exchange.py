@@ -49,6 +49,7 @@ class Exchange:
             response = operation.respond(request, server)
         except Exception as error:  # nothing is swallowed: `_failed` answers, and logs what is a bug
             response = self._failed(error, endpoint, environ)
+        server.state.settle()
         extra: Headers = ()
         if operation.deprecated is not None:
             extra = headers.deprecation(operation.deprecated, server.issuer)

@@ -6,10 +6,15 @@ from typing import Any
 
 
 class Ahead(threading.local):
-    """An entry that this thread is going to ask for, and the row that came along with another answer."""
+    """An entry that this thread is going to ask for, and the row that came along with another answer.
+
+    Attributes:
+        marks: as they were then, or earlier (recent.py).
+    """
 
     id: bytes | None = None
     row: Sequence[Any] | None = None
+    marks: bytes = b""
 
     def __enter__(self) -> None:
         self.row = None

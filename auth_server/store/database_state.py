@@ -13,6 +13,7 @@ from auth_server.store.ahead import Ahead
 from auth_server.store.generation import Generation
 from auth_server.store.guess import Granted
 from auth_server.store.raw_connections import Connections, RawConnection, Row
+from auth_server.store.recent import MARKED, Recent, mark_of, new_mark, place_of
 from auth_server.store.state import (
     BATCH,
     Allowance,
@@ -42,7 +43,7 @@ class Dialect(Protocol):
     put: str  # kind, then COLUMNS
     swap: str  # kind, then COLUMNS; the old data, now
     listed: str  # kind, now, number below which to begin, limit, offset; then those of {where}
-    full_at: str  # bucket; gives the generation of the records too
+    full_at: str  # bucket; gives the generation of the records and the marks too
     full_at_and_get: str  # bucket, kind, key, now; as both, in one row
     give_back: str  # bucket, seconds, now
     heal: str  # bucket, when it is full at the latest
@@ -72,6 +73,9 @@ class Dialect(Protocol):
     def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
         """Delete entries, DELETED at most; return how many went, and whether none is left."""
 
+    def mark(self, connections: Connections, place: int, mark: bytes) -> None:
+        """Write a mark over the one that begins at *place*, durably."""
+
 
 class Common:
     """What all kinds of database are told alike."""
@@ -88,9 +92,13 @@ class Common:
         f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {LIVES.format(now='$2')}"
         " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
     )
-    full_at = "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value FROM generation"
+    full_at = (
+        "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value, (SELECT marks FROM state_marks)"
+        " FROM generation"
+    )
     full_at_and_get = (
-        f"SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value, {COLUMNS}"
+        "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value, (SELECT marks FROM state_marks),"
+        f" {COLUMNS}"
         " FROM generation LEFT JOIN state_entries"
         f" ON kind = $2 AND key = $3 AND {LIVES.format(now='$4')} AND taken_at IS NULL"
     )
@@ -100,7 +108,7 @@ class Common:
 
     def holds(self, connections: Connections, granted: Granted) -> bool:
         """Tell whether what was taken for granted is so."""
-        ((full_at, generation),) = connections.rows(self.full_at, (granted.bucket.encode(),))
+        ((full_at, generation, _),) = connections.rows(self.full_at, (granted.bucket.encode(),))
         return granted.is_right(generation, full_at)
 
 
@@ -111,13 +119,18 @@ class DatabaseState:
         connections: to a database whose schema is up to date; `close` ends them.
         dialect: of that database.
         generation: of the records in it.
+        recent: what was heard of it; None if nobody goes by that.
     """
 
     is_far = True
 
-    def __init__(self, connections: Connections, dialect: Dialect, generation: Generation) -> None:
-        self._connections, self._sql, self._generation = connections, dialect, generation
+    def __init__(
+        self, connections: Connections, dialect: Dialect, generation: Generation, recent: Recent | None = None
+    ) -> None:
+        self._connections, self._sql, self._generation, self._recent = connections, dialect, generation, recent
         self._ahead = Ahead()
+        if recent is not None:
+            connections.on_change(lambda _: recent.end())
 
     def put(self, kind: Kind, entry: Entry, now: int, *, keep: Keep | None = None) -> None:
         row = _row(entry)
@@ -141,11 +154,23 @@ class DatabaseState:
         if row is None:
             rows = self._connections.rows(self._sql.get, (int(kind), key, now))
             return _entry(rows[0]) if rows else None
-        return _entry(row) if row[0] is not None else None
+        if row[0] is None:
+            return None
+        entry = _entry(row)
+        if kind in MARKED and self._ahead.marks:
+            entry.mark = mark_of(key, self._ahead.marks)
+        return entry
 
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         self._ahead.id = _id(kind, key)
         return self._ahead
+
+    def mark(self, key: bytes) -> bytes | None:
+        return self._recent.mark(key) if self._recent is not None else None
+
+    def settle(self) -> None:
+        if self._recent is not None:
+            self._recent.settle()
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         row = self._sql.take(self._connections, int(kind), key, _encoded(client_id), now)
@@ -202,24 +227,48 @@ class DatabaseState:
         while not done:
             gone, done = self._sql.revoke(self._connections, where, values)
             number += gone
+        if (
+            self._recent is not None and kind in MARKED
+        ):  # after the commit, whether or not anything was found: others may have died there
+            place = place_of(bytes.fromhex(value)) if index is Index.KEY else 0
+            self._sql.mark(self._connections, place, new_mark())
+            self._recent.end()
         return number
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         name, capacity = bucket.encode(), rate.burst * rate.refill
+        recent = self._recent
+        if recent is not None:
+            if cost == 0 and self._is_known(bucket, recent):
+                return Allowance(True, 0)
+            recent.touch(bucket)
         if cost < 0:
             self._connections.count(self._sql.give_back, (name, cost * rate.refill, now))
             return Allowance(True, 0)
         if 0 < cost <= rate.burst and self._sql.draw(self._connections, name, now, cost * rate.refill, capacity):
             return Allowance(True, 0)
-        found = self._full_at(name, now)
+        asked_at = 0.0 if recent is None else recent.monotonic()
+        found = self._full_at(name, now, asked_at)
         full_at = max(found or now, now)
+        if full_at == now and recent is not None:
+            recent.hear_untouched(asked_at, bucket)
         if full_at > now + capacity:  # emptier than empty: by a replica whose clock is wrong (S-137)
             full_at = now + capacity
             self._connections.count(self._sql.heal, (name, full_at))
         wait = full_at + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
 
-    def _full_at(self, bucket: bytes, now: int) -> int | None:
+    def _is_known(self, bucket: str, recent: Recent) -> bool:
+        """Tell whether a bucket is untouched, and nothing else is asked for, by what was heard a moment ago."""
+        if self._ahead.id is not None or not recent.is_untouched(bucket):
+            return False
+        heard = recent.now()
+        if heard is None or heard.generation is None:
+            return False
+        self._generation.learn(heard.generation)
+        return True
+
+    def _full_at(self, bucket: bytes, now: int, asked_at: float) -> int | None:
         """Return when a bucket is full; asked before most looks at a client, so what these need comes along."""
         ahead = self._ahead
         if ahead.id is None:
@@ -227,9 +276,13 @@ class DatabaseState:
         else:
             kind, key = ahead.id[0], ahead.id[1:]
             (found,) = self._connections.rows(self._sql.full_at_and_get, (bucket, kind, key, now))
-            ahead.row = found[2:]
-        self._generation.learn(found[1])
-        full_at: int | None = found[0]
+            ahead.row = found[3:]
+        full_at: int | None
+        full_at, generation, marks = found[:3]
+        ahead.marks = marks or b""
+        self._generation.learn(generation)
+        if marks and self._recent is not None:
+            self._recent.hear(asked_at, marks, generation)
         return full_at
 
     def purge(self, now: int, limit: int) -> int:

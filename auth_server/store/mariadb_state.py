@@ -93,3 +93,6 @@ class MariadbState(Common):
     def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
         gone = connections.count(f"DELETE FROM state_entries WHERE {where} LIMIT {DELETED}", values)
         return gone, gone < DELETED
+
+    def mark(self, connections: Connections, place: int, mark: bytes) -> None:
+        connections.count("UPDATE state_marks SET marks = insert(marks, $1, length($2), $2)", (place + 1, mark))

@@ -53,6 +53,10 @@ _IF = (  # what was granted is so, as parameters from {0} on: the generation, a 
     " AND NOT EXISTS (SELECT FROM state_throttles WHERE bucket = ${1}::bytea AND full_at > ${2}::bigint)"
 )
 _AMONG_IF = {index: put + _IF.format(10, 11, 12) for index, put in _AMONG.items()}
+_MARK = """
+WITH unhurried AS (SELECT set_config('synchronous_commit', 'off', TRUE))
+UPDATE state_marks SET marks = overlay(marks PLACING $2::bytea FROM $1::integer) FROM unhurried
+"""
 _PUT = f"INSERT INTO state_entries (kind, {COLUMNS}) "
 _PUT_VALUES = "$1::integer, $2::bytea, $3::bigint, $4::bytea, $5::bytea, $6::bytea, $7::bytea"
 _IN_PLACE = " ON CONFLICT (kind, key) DO UPDATE SET number = EXCLUDED.number, taken_at = NULL, " + ", ".join(
@@ -99,9 +103,12 @@ class PostgresqlState(Common):
         gone, found = connections.rows(_REVOKE.format(where=where), values)[0]
         return gone, found < DELETED
 
+    def mark(self, connections: Connections, place: int, mark: bytes) -> None:
+        _flushed(connections, _MARK, (place + 1, mark))
+
 
 def _flushed(connections: Connections, statement: str, values: Sequence[object]) -> list[Row]:
-    """Those that put under one value take turns; nobody's turn is to wait for the disk."""
+    """Those that put under one value, or mark, take turns; nobody's turn is to wait for the disk."""
 
     def use(connection: RawConnection) -> list[Row]:
         assert isinstance(connection, PostgresqlConnection)

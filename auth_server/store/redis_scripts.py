@@ -6,6 +6,7 @@ Layout, under the prefix; an *id* is the key's 32 bytes and the kind's one:
 - `all`, `client:<c>`, `subject:<s>`, `family:<f>` sorted sets of ids by kind and order of arrival
 - `keys` sorted set of ids by their bytes alone; `expiry` sorted set of ids by expires_at
 - `generation` of the records in the database, so that it comes along with other answers (store/generation.py)
+- `marks` of entries (recent.py), but for the one that all have in common
 - `spent`, `throttles` sorted sets of once-only values by expires_at and of buckets by the time they are full again
 - `arrivals` number of the entry that came last; where it is not known, it begins with Redis' clock, so that what comes
   after the data was lost has greater numbers than all that was there before
@@ -33,6 +34,7 @@ local prefix = KEYS[1]
 local all, keys, expiry = prefix .. 'all', prefix .. 'keys', prefix .. 'expiry'
 local spent, throttles = prefix .. 'spent', prefix .. 'throttles'
 local index = {s = prefix .. 'subject:', c = prefix .. 'client:', f = prefix .. 'family:'}
+local MARKS = 64  -- as in recent.py
 local KINDS = 2^46  -- a score is kind * KINDS + order of arrival: exact below 2^53
 
 local function remember(id, score, first)  -- fields and values stand in ARGV from first on
@@ -58,6 +60,10 @@ local function forget(id)
   if row[2] then redis.call('ZREM', index.c .. row[2], id) end
   if row[3] then redis.call('ZREM', index.f .. row[3], id) end
   return redis.call('DEL', prefix .. 'entry:' .. id)
+end
+
+local function mark(id, value)  -- whoever remembers an entry goes by this
+  redis.call('SETRANGE', prefix .. 'marks', id:byte(1) % MARKS * #value, value)
 end
 
 local function clock()  -- in sixteenths of a millisecond: no more entries come in that time for long, until 2109
@@ -224,15 +230,19 @@ return {pass_the_clock(0), last}
     flags="allow-oom",
 )
 
-# Those that came before that moment: at once, and again where an older snapshot has brought them back.
+# Those that came before that moment: at once, and again where an older snapshot has brought them back. First comes a
+# new mark.
 REVOKE_KEYS = Script(
     """
 local gone = 0
-for i = 1, #ARGV, 3 do
+for i = 2, #ARGV, 3 do
   local key, kind, newest = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   for _, id in ipairs(redis.call('ZRANGEBYLEX', keys, '[' .. key, '[' .. key .. '\\255')) do
     local came = tonumber(redis.call('ZSCORE', all, id)) % KINDS
-    if (not kind or id:byte(-1) == kind) and came <= newest then gone = gone + forget(id) end
+    if (not kind or id:byte(-1) == kind) and came <= newest then
+      mark(id, ARGV[1])
+      gone = gone + forget(id)
+    end
   end
 end
 return gone
@@ -242,11 +252,14 @@ return gone
 
 REVOKE_SET = Script(
     """
-local batch, set, kind, newest, gone = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), 0
+local batch, set, kind, newest, gone = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), 0
 for one = kind or 0, kind or 127 do
   local first = one * KINDS
   local ids = redis.call('ZRANGEBYSCORE', set, first, first + newest, 'LIMIT', 0, batch - gone)
-  for _, id in ipairs(ids) do gone = gone + forget(id) end
+  for _, id in ipairs(ids) do
+    mark(id, ARGV[1])
+    gone = gone + forget(id)
+  end
   if gone >= batch then return gone end
 end
 return gone

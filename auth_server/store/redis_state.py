@@ -22,6 +22,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -33,6 +34,7 @@ from auth_server.errors import AuthServerError
 from auth_server.store import redis_scripts
 from auth_server.store.ahead import Ahead
 from auth_server.store.guess import Granted
+from auth_server.store.recent import MARK, MARKED, Recent, mark_of, new_mark
 from auth_server.store.redis_connection import Closed, Command, RedisConnection
 from auth_server.store.redis_refusals import unavailable
 from auth_server.store.redis_topology import ask, topology
@@ -57,6 +59,7 @@ _UNUSED = 0.002  # seconds after which a thread looks whether Redis has closed i
 _FIELD = {Index.SUBJECT: "s", Index.CLIENT: "c", Index.FAMILY: "f"}
 _SET = {Index.ALL: b"all", Index.SUBJECT: b"subject:", Index.CLIENT: b"client:", Index.FAMILY: b"family:"}
 _FIELDS = (b"e", b"d", b"c", b"s", b"f", b"t")
+_ALLOWED = Allowance(True, 0)
 _KIND = tuple(bytes([number]) for number in range(128))
 # Answers that say: not here. Nothing has happened; somebody else may be master by now, or have our slot.
 _ELSEWHERE = (ReadOnlyError, AskError, ClusterDownError)  # MOVED is an AskError too
@@ -110,7 +113,8 @@ class RedisState:
         self._entry = self._prefix + b"entry:"
         self._generation, self._throttles = self._prefix + b"generation", self._prefix + b"throttles"
         self._topology, self._admit, self._learn = topology(where, self._prefix), admit, learn
-        self._ahead = Ahead()
+        self._marks = self._prefix + b"marks"
+        self._ahead, self._recent = Ahead(), Recent()
         self._local, self._epoch, self._silence = threading.local(), 0, Silence("Redis")
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[RedisConnection] = weakref.WeakSet()
@@ -157,6 +161,7 @@ class RedisState:
             if told.get(b"role") != b"master" or b"run_id" not in told:
                 raise BrokenConnection("it is a replica, or does not say who it is")
             local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode()
+            local.common_mark = sha256(local.identity.encode()).digest()[:MARK]
             admit(local.identity)
         except BaseException:  # nothing is swallowed: who was not let in must not be used
             connection.close()
@@ -238,20 +243,22 @@ class RedisState:
 
     def _ask_and_more(self, *command: bytes | str) -> tuple[Any, int | None]:
         """Send a command like `_ask`; return the generation too. What is asked for soon comes along as well."""
-        ahead = self._ahead
+        ahead, asked_at = self._ahead, self._recent.monotonic()
         soon = () if ahead.id is None else ((b"HMGET", ahead.id, *_FIELDS),)
-        try:
-            answers = self._read(command, (b"GET", self._generation), *soon)
+        try:  # the marks first: what is read of an entry is then no older
+            answers = self._read((b"GET", self._marks), command, (b"GET", self._generation), *soon)
         except RedisError as error:
             raise unavailable(error, self._where) from error
         if any(isinstance(answer, ResponseError) for answer in answers):
             return self._ask(*command), self.generation()  # these see to what may be wrong
-        generation = None if answers[1] is None else int(answers[1])
+        marks = getattr(self._local, "common_mark", b"") + (answers[0] or b"")
+        generation = None if answers[2] is None else int(answers[2])
+        self._recent.hear(asked_at, marks, generation)
         if self._learn is not None and generation is not None:
             self._learn(generation)
         if soon:
-            ahead.row = answers[2]
-        return answers[0], generation
+            ahead.row, ahead.marks = answers[3], marks
+        return answers[1], generation
 
     def _run(self, script: redis_scripts.Script, *arguments: bytes | str | int) -> Any:
         try:
@@ -281,15 +288,24 @@ class RedisState:
 
     def get(self, kind: Kind, key: bytes, now: int) -> Entry | None:
         id_ = self._entry + key + _KIND[kind]
-        row = self._ahead.taken(id_) or self._ask_and_more(b"HMGET", id_, *_FIELDS)[0]
+        came = self._ahead.taken(id_)
+        row = came or self._ask_and_more(b"HMGET", id_, *_FIELDS)[0]
         if row[1] is None or row[5] is not None:
             return None
         entry = _entry(key, row)
+        if came is not None and kind in MARKED:
+            entry.mark = mark_of(key, self._ahead.marks)
         return entry if entry.expires_at is None or entry.expires_at > now else None
 
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         self._ahead.id = self._entry + key + _KIND[kind]
         return self._ahead
+
+    def mark(self, key: bytes) -> bytes | None:
+        return self._recent.mark(key)
+
+    def settle(self) -> None:
+        self._recent.settle()
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         client = () if client_id is None else (client_id,)
@@ -342,14 +358,20 @@ class RedisState:
         kind = "" if one.kind is None else int(one.kind)
         gone: int = 0
         if one.index is Index.KEY:
-            gone = self._run(redis_scripts.REVOKE_KEYS, bytes.fromhex(one.value), kind, one.arrival)
+            gone = self._run(redis_scripts.REVOKE_KEYS, new_mark(), bytes.fromhex(one.value), kind, one.arrival)
+            self._ended(one.kind)
             return gone
         where = self._set(one.index, one.value)
         while True:
-            some: int = self._run(redis_scripts.REVOKE_SET, BATCH, where, kind, one.arrival)
+            some: int = self._run(redis_scripts.REVOKE_SET, new_mark(), BATCH, where, kind, one.arrival)
             gone += some
             if some < BATCH:
+                self._ended(one.kind)
                 return gone
+
+    def _ended(self, kind: Kind | None) -> None:
+        if kind in MARKED:
+            self._recent.end()
 
     def revoke_again(self, revocations: Iterable[Revocation]) -> None:
         """Delete what has come back of entries that were revoked; what comes from now on is newer than all those."""
@@ -360,12 +382,12 @@ class RedisState:
             if one.index is Index.KEY:
                 keys += (bytes.fromhex(one.value), "" if one.kind is None else int(one.kind), one.arrival)
                 if len(keys) >= BATCH:
-                    self._run(redis_scripts.REVOKE_KEYS, *keys)
+                    self._run(redis_scripts.REVOKE_KEYS, new_mark(), *keys)
                     keys = []
             else:
                 self.revoke_as(one)
         if keys:
-            self._run(redis_scripts.REVOKE_KEYS, *keys)
+            self._run(redis_scripts.REVOKE_KEYS, new_mark(), *keys)
         self._run(redis_scripts.PASS_THE_CLOCK, newest)
 
     def _set(self, index: Index, value: str) -> bytes:
@@ -375,13 +397,30 @@ class RedisState:
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         if cost == 0:  # only a question, by a command: a Redis that is full refuses scripts that might write
+            if self._is_known(bucket):
+                return _ALLOWED
+            asked_at = self._recent.monotonic()
             full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket)[0]
             full_at, most = int(full_at or 0), now + rate.burst * rate.refill
+            if full_at <= now:
+                self._recent.hear_untouched(asked_at, bucket)
             if full_at <= most:
                 wait = max(full_at, now) + rate.refill - most
                 return Allowance(wait <= 0, max(wait, 0))
+        self._recent.touch(bucket)
         allowed, wait = self._run(redis_scripts.DRAW, bucket, cost, rate.burst, rate.refill, now)
         return Allowance(bool(allowed), wait)
+
+    def _is_known(self, bucket: str) -> bool:
+        """Tell whether a bucket is untouched, and nothing else is asked for, by what was heard a moment ago."""
+        if self._ahead.id is not None or not self._recent.is_untouched(bucket):
+            return False
+        heard = self._recent.now()
+        if heard is None:
+            return False
+        if self._learn is not None and heard.generation is not None:
+            self._learn(heard.generation)
+        return True
 
     def purge(self, now: int, limit: int) -> int:
         gone: int = self._run(redis_scripts.PURGE, now, limit)
@@ -394,7 +433,10 @@ class RedisState:
 
     def publish_generation(self, value: int, in_place_of: int | None = None) -> None:
         """Remember the generation of the records, unless a higher one is known; or if *in_place_of* is."""
-        self._run(redis_scripts.PUBLISH, value, "" if in_place_of is None else in_place_of)
+        try:
+            self._run(redis_scripts.PUBLISH, value, "" if in_place_of is None else in_place_of)
+        finally:
+            self._recent.end()
 
     def sync(self) -> None:
         """Do nothing: Redis syncs by its own setting `appendfsync`."""

@@ -121,6 +121,12 @@ class RedisWithJournal:
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         return self._of(kind).ahead(kind, key)
 
+    def mark(self, key: bytes) -> bytes | None:
+        return self._redis.mark(key)
+
+    def settle(self) -> None:
+        self._redis.settle()
+
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         taken = self._of(kind).take(kind, key, client_id, now)
         if kind in LASTING or taken is None or not taken.first:

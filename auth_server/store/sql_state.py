@@ -210,6 +210,12 @@ class SqliteState:
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def mark(self, key: bytes) -> bytes | None:
+        return None
+
+    def settle(self) -> None:
+        """Do nothing: nobody goes by anything older than the file."""
+
     def guess(self) -> AbstractContextManager[None]:
         return nullcontext()
 

@@ -7,7 +7,7 @@ store does not answer; nothing is known then.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
@@ -53,6 +53,8 @@ class Entry:
         expires_at: Unix seconds; None never expires.
         data: the domain's record, opaque to the store.
         family: 32 bytes that entries with a common origin share: the key of the token they were made with.
+        mark: of an entry that came `ahead`, where a store far away has them: it has not been revoked as long as
+            `State.mark` returns the same.
     """
 
     key: bytes
@@ -61,6 +63,7 @@ class Entry:
     client_id: str | None = None
     subject: str | None = None
     family: bytes | None = None
+    mark: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)  # not frozen, as above
@@ -136,6 +139,19 @@ class State(Protocol):
         """Say that this thread will `get` an entry soon, inside of the `with`.
 
         The answer may be as it was at some time since that began: then it came along with another one.
+        """
+
+    def mark(self, key: bytes) -> bytes | None:
+        """Return the mark of the entries with that key, as others may have left it before they have settled.
+
+        It changes with each revocation of one of them; not if newer ones displace it. None: ask for the entry.
+        """
+
+    def settle(self) -> None:
+        """Return when what this thread has revoked, or changed in the records, counts no more for anybody.
+
+        Called before it is acknowledged. A process may go by what it heard of a store far away a moment ago: that much
+        has then passed.
         """
 
     def guess(self) -> AbstractContextManager[None]:

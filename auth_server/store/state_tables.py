@@ -50,3 +50,11 @@ throttles = Table(
     Column("bucket", _bytes(255), primary_key=True),
     Column("full_at", BigInteger, nullable=False, index=True),
 )
+
+# One row: what tells whether any of the entries has been revoked (recent.py).
+marks = Table(
+    "state_marks",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("marks", _bytes(1024), nullable=False),
+)

@@ -18,9 +18,8 @@ from tests.store.conformance.state import EVERYTHING, NOW, TOKEN
 from tests.store.test_redis_connections import READS, WRITES, marked_entries, wrong_answers
 
 # What docs/how-to/redis.md says that suffices.
-RIGHTS = (
-    "~as:* resetchannels -@all +eval +evalsha +exists +info +role +select +get +set +incr +time +hget +hmget +hset +del"
-)
+RIGHTS = "~as:* resetchannels -@all +eval +evalsha +exists +info +role +select +get +set +setrange +incr +time +hget"
+RIGHTS += " +hmget +hset +del"
 RIGHTS += " +zadd +zrem +zscore +zcount +zrange +zrangebyscore +zrevrangebyscore +zrangebylex +client|setname"
 
 
