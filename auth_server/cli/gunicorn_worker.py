@@ -34,7 +34,7 @@ AT_ONCE = 65536  # bytes to read
 LINGER = 2.0  # seconds for a peer to read the last answer before its connection is gone (RFC 9112 §9.6)
 SWEEP = 0.25  # seconds between two looks for connections whose time is up
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
-STEADY = frozenset(name for name, _ in (*SECURITY, *NO_STORE, *HSTS)) | {"Content-Security-Policy", "Content-Type"}
+STEADY = {name for name, _ in (*SECURITY, *NO_STORE, *HSTS)} | {"Content-Security-Policy", "Content-Type", "Vary"}
 REFUSALS = {
     errors.LimitRequestLine: (414, "The request line is too long"),
     errors.LimitRequestHeaders: (431, "The headers are too long"),
