@@ -33,6 +33,7 @@ class OptimisticState:
 
     def __init__(self, state: Conditional, guess: Guess) -> None:
         self._state, self._guess = state, guess
+        self.mark, self.settle = state.mark, state.settle
 
     # ---- the guess
     def guess(self) -> AbstractContextManager[None]:
@@ -78,12 +79,6 @@ class OptimisticState:
 
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         return self._state.ahead(kind, key)
-
-    def mark(self, key: bytes) -> bytes | None:
-        return self._state.mark(key)
-
-    def settle(self) -> None:
-        self._state.settle()
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         return self._settled().take(kind, key, client_id, now)

@@ -74,8 +74,8 @@ class Recent:
 
     def mark(self, key: bytes) -> bytes | None:
         """Return the mark of an entry as it counts now; None if that has to be asked for."""
-        heard = self.now()
-        return None if heard is None else mark_of(key, heard.marks)
+        heard = self._heard
+        return mark_of(key, heard.marks) if self.monotonic() < heard.until else None
 
     # ---- throttles
     def hear_untouched(self, asked_at: float, bucket: str) -> None:

@@ -115,6 +115,7 @@ class RedisState:
         self._topology, self._admit, self._learn = topology(where, self._prefix), admit, learn
         self._marks = self._prefix + b"marks"
         self._ahead, self._recent = Ahead(), Recent()
+        self.mark, self.settle = self._recent.mark, self._recent.settle
         self._local, self._epoch, self._silence = threading.local(), 0, Silence("Redis")
         self._opening = threading.Lock()
         self._connections: weakref.WeakSet[RedisConnection] = weakref.WeakSet()
@@ -300,12 +301,6 @@ class RedisState:
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         self._ahead.id = self._entry + key + _KIND[kind]
         return self._ahead
-
-    def mark(self, key: bytes) -> bytes | None:
-        return self._recent.mark(key)
-
-    def settle(self) -> None:
-        self._recent.settle()
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         client = () if client_id is None else (client_id,)

@@ -69,6 +69,7 @@ class RedisWithJournal:
         generation: Generation | None = None,
     ) -> None:
         self._redis = RedisState(url, prefix, self._admit, generation.learn if generation else None)
+        self.mark, self.settle = self._redis.mark, self._redis.settle
         self._generation = generation
         if generation is not None:
             generation.bring_near(self._redis)
@@ -120,12 +121,6 @@ class RedisWithJournal:
 
     def ahead(self, kind: Kind, key: bytes) -> AbstractContextManager[None]:
         return self._of(kind).ahead(kind, key)
-
-    def mark(self, key: bytes) -> bytes | None:
-        return self._redis.mark(key)
-
-    def settle(self) -> None:
-        self._redis.settle()
 
     def take(self, kind: Kind, key: bytes, client_id: str | None, now: int) -> Taken | None:
         taken = self._of(kind).take(kind, key, client_id, now)
