@@ -23,9 +23,11 @@ RESULTS = Path(__file__).parent / "capacity.md"
 ROOM = 0.7  # of a core is planned with: the rest is for peaks, rotations and replicas that are away
 LIFE = 3600  # seconds a token lives
 RATES = (1_000, 10_000, 100_000)
+CHECKS = ("introspection", "introspection-anew")
 CASES: dict[str, Callable[[Site, int], Ask]] = {
-    case.title: case.make for case in ratios.CASES if case.name in ("opaque", "jwt", "introspection", "session")
+    case.title: case.make for case in ratios.CASES if case.name in ("opaque", "jwt", *CHECKS, "session")
 }
+FIRST_CHECK = next(case.title for case in ratios.CASES if case.name == "introspection-anew")
 KEPT = ("client_credentials, opaque", "client_credentials, JWT ES256")  # what leaves a token behind
 
 
@@ -146,7 +148,7 @@ def needs(costs: Iterable[Cost]) -> Iterator[tuple[str, ...]]:
     for cost in costs:
         by_case.setdefault((cost.store, cost.server_kind), {})[cost.case] = cost
     for (store, kind), found in by_case.items():
-        issued, checked = found[KEPT[0]].usage, found["introspection of an active token"].usage
+        issued, checked = found[KEPT[0]].usage, found[FIRST_CHECK].usage
         for rate in RATES:
             yield (
                 store,

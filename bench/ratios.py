@@ -55,6 +55,12 @@ def _introspection(made: Site, port: int) -> Ask:
     return made.opaque.ask(site.INTROSPECT, f"token={token}")
 
 
+def _read_anew(made: Site, port: int) -> Ask:
+    """A token that newer ones may displace: no process remembers it (docs/decisions/0037)."""
+    token = site.answer(port, made.opaque_limited.token())["access_token"]
+    return made.opaque.ask(site.INTROSPECT, f"token={token}")
+
+
 def _get_session(made: Site, port: int) -> Ask:
     token = site.answer(port, site.login())["access_token"]
     return Ask(site.SESSION, headers={"X-Auth-Token": token})
@@ -70,6 +76,9 @@ def _login(made: Site, port: int) -> Ask:
 
 CASES = (
     Case("introspection", "introspection of an active token", _introspection, _INTROSPECTION, EVERY, core=True),
+    Case(
+        "introspection-anew", "… read from the store each time", _read_anew, _INTROSPECTION, ("sqlite",), core=True
+    ),
     Case("opaque", "client_credentials, opaque", lambda made, port: made.opaque.token(), _OPAQUE, _NOT_YET, core=True),
     Case(
         "opaque-limited", "… at most 10 living tokens", lambda made, port: made.opaque_limited.token(),
