@@ -50,21 +50,28 @@ class Background:
 
     def tick(self) -> None:
         """Do what is due once."""
-        server = self._server
-        server.flush()
-        now = server.clock()
-        if now == self._advanced_at:
-            return
-        self._advanced_at = now
-        server.keyring.advance()
-        self._send_couriers()
-        server.records.publish()  # raises while Redis is away, which needs to hold up neither of the above
-        if now >= self._purge_at:  # asking for the lease is a write, so not every second
+        server, now = self._server, self._server.clock()
+        if self._keep_up() and now >= self._purge_at:  # asking for the lease is a write, so not every second
             self._purge_at = now + PURGE_EVERY
             if clock_check.is_right(server.records, server.clock) and server.records.leases.take(
                 "purge", self._holder, now, PURGE_EVERY - 1
             ):
                 self._purge()
+
+    def _keep_up(self) -> bool:
+        """Do what others may rely on within a second; tell whether this one had not begun yet."""
+        server = self._server
+        server.flush()
+        now = server.clock()
+        if now == self._advanced_at:
+            return False
+        self._advanced_at = now
+        try:
+            server.keyring.advance()
+            self._send_couriers()
+        finally:  # raises while Redis is away, which needs to hold up neither of the above
+            server.records.publish()
+        return True
 
     def _purge(self) -> None:
         server, now = self._server, self._server.clock()
@@ -75,9 +82,9 @@ class Background:
             server.records.initial_tokens.purge,
         ):
             while purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.wait(PURGE_PAUSE):
-                pass
+                self._keep_up()
         while server.clients.reap(REAP_BATCH) == REAP_BATCH and not self._stop.wait(PURGE_PAUSE):
-            pass
+            self._keep_up()
 
     def _send_couriers(self) -> None:
         """Send somebody to each client that must be told something: a slow one delays no other (S-096)."""

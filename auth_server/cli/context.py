@@ -57,8 +57,8 @@ def opened() -> Iterator["Server"]:
         server = assembly.assemble(loaded, stores)
         try:
             yield server
-            server.state.settle()
         finally:
+            server.state.settle()
             server.close()
 
 

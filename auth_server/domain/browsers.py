@@ -166,24 +166,27 @@ class Browsers:
         """End one account's sign-in on this browser, or all of them; return those that have ended.
 
         Their clients are to be told, durably, before they end: a crash in between tells them too much, never too
-        little. What the sign-ins gave is dead on return.
+        little. What the sign-ins gave is dead on return, and they leave the browser last: whoever asks again after a
+        failure still finds them.
         """
         ended: tuple[SignIn, ...] = ()
         announced: set[Told] = set()
 
         def without_them(current: Browser) -> tuple[SignIn, ...]:
             nonlocal ended
-            ended = tuple(one for one in current.sign_ins if uid in (None, one.uid))
-            told = {told for one in ended for told in one.told()}
+            leaving = tuple(one for one in current.sign_ins if uid in (None, one.uid))
+            told = {told for one in leaving for told in one.told()}
             self._sign_outs.announce(told - announced)
             announced.update(told)
+            for one in leaving:
+                if one not in ended:
+                    self._sign_outs.end(one.uid, one.told(), (one.sid,))
+            ended = leaving
             return tuple(one for one in current.sign_ins if one not in ended)
 
         before = self.find(cookie)
         if before is None or self._edit(before.key, without_them) is None:
             return ()
-        for one in ended:
-            self._sign_outs.end(one.uid, one.told(), (one.sid,))
         return ended
 
     def renew(self, cookie: str, user: User) -> str | None:

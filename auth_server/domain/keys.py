@@ -9,7 +9,6 @@ written that down (`Keyring.advance` does, under the store's lock, so that one n
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any
 
 import orjson
@@ -198,7 +197,7 @@ class Keyring:
         that is far is asked now and then: who has changed the keys waits for that (store/recent.py).
         """
         known, until, body, asked_at = self._jwks
-        now, moment = self._clock(), monotonic()
+        now, moment = self._clock(), recent.monotonic()
         if self._records.is_far and moment < asked_at + recent.TERM and now < until:
             return body
         try:

@@ -87,11 +87,14 @@ class RefreshTokens:
         return self._value(new.family_id, 0)
 
     def end(self, family: bytes) -> None:
-        """End everything that one authorization gave, also what is being made this moment."""
+        """End everything that one authorization gave, also what is being made this moment.
+
+        The family goes last: whoever asks again after a failure still finds it.
+        """
         now = self._clock()
         self._state.put(Kind.ENDED, Entry(family, now + self._ttl, b""), now)
-        self._records.refresh_families.remove(family_id=family.hex())
         self._state.revoke(Index.FAMILY, family.hex())
+        self._records.refresh_families.remove(family_id=family.hex())
 
     def has_ended(self, family: bytes) -> bool:
         """Tell whether a family was ended; asked after something was made for it."""

@@ -122,13 +122,17 @@ class Living:
 
 
 def _stays(living: Living) -> bool:
-    """Tell whether no newer token displaces this one: that leaves no mark, for then each issue would have to wait."""
-    token, client = living.token, living.client
-    limited = token.grant_type == "client_credentials" and client is not None and client.token_limit > 0
-    return token.parent is None and not limited
+    """Tell whether no newer token displaces this one: that leaves no mark, for then each issue would have to wait.
+
+    Those are sessions of app passwords, and what a client holds that has a limit and asks for tokens of its own.
+    """
+    client = living.client
+    if client is not None and client.token_limit > 0 and "client_credentials" in client.grant_types:
+        return False
+    return not (living.token.provider == "application" and living.token.method == "session")
 
 
-_FORGOTTEN: tuple[bytes, int, Token | None] = (b"", 0, None)
+_FORGOTTEN: tuple[bytes, int, Token | None] = (b"", 0, None)  # read when nothing was yet
 _ENTRY = ("key", "expires_at", "subject", "client_id", "parent")  # what the store's entry says in columns of its own
 _DATA = tuple((f.name, f.default) for f in fields(Token) if f.name not in _ENTRY)
 
@@ -229,13 +233,13 @@ class Tokens:
 
     def _remembered(self, key: bytes, now: int) -> Token | None:
         """Return a token that has been read within the last second, and has not been revoked since."""
-        mark, until, token = self._memory.get(key, _FORGOTTEN)
-        return token if now < until and mark == self._state.mark(key) else None
+        mark, read_at, token = self._memory.get(key, _FORGOTTEN)
+        return token if read_at <= now < read_at + REMEMBERED and mark == self._state.mark(key) else None
 
     def _remember(self, token: Token, mark: bytes, now: int) -> None:
         if len(self._memory) >= MEMORY:
             self._memory = {}
-        self._memory[token.key] = (mark, now + REMEMBERED, token)
+        self._memory[token.key] = (mark, now, token)
 
     def living(self, token: Token, now: int) -> Living | None:
         """Return the token with its user and client if all of them still count."""
@@ -355,10 +359,10 @@ class Tokens:
             why: by what right it is ended, for the audit: its holder, its client, its person, an admin, a new login.
         """
         if token.is_durable:
+            self._state.revoke(Index.FAMILY, token.key.hex())  # first: who asks again after a failure finds the token
             self._records.tokens.remove(key=token.key)
+            self._state.revoke(Index.FAMILY, token.key.hex())  # and those that were made meanwhile
         self._state.revoke(Index.KEY, token.key.hex(), Kind.ACCESS_TOKEN)
-        if token.is_durable:
-            self._state.revoke(Index.FAMILY, token.key.hex())
         details = {"uid": token.subject, "ref_id": token.ref_id, "why": why}
         self._audit.change("token.revoke", by, client_id=token.client_id or "", **details)
 

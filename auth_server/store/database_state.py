@@ -33,6 +33,9 @@ COLUMNS = "key, expires_at, data, client_id, subject, family"  # of an entry, as
 DELETED = 10000  # entries by one statement of `revoke`, so that it ends in time
 _ABOVE = 2**63 - 1  # no entry has this number
 LIVES = "(expires_at IS NULL OR expires_at > {now})"
+_FULL_AT = (
+    "(SELECT full_at FROM state_throttles WHERE bucket = $1), value, (SELECT marks FROM state_marks WHERE number = 1)"
+)
 _COLUMN = {Index.SUBJECT: "subject", Index.CLIENT: "client_id", Index.FAMILY: "family"}
 
 
@@ -73,8 +76,10 @@ class Dialect(Protocol):
     def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
         """Delete entries, DELETED at most; return how many went, and whether none is left."""
 
-    def mark(self, connections: Connections, place: int, mark: bytes) -> None:
-        """Write a mark over the one that begins at *place*, durably."""
+    def revoke_and_mark(
+        self, connections: Connections, where: str, values: Sequence[object], place: int, mark: bytes
+    ) -> tuple[int, bool]:
+        """Do what `revoke` does and, if any went, write *mark* over the one that begins at *place*, in one step."""
 
 
 class Common:
@@ -92,14 +97,9 @@ class Common:
         f"SELECT {COLUMNS}, number FROM state_entries WHERE {{where}} AND kind = $1 AND {LIVES.format(now='$2')}"
         " AND taken_at IS NULL AND number < $3 ORDER BY number DESC LIMIT $4 OFFSET $5"
     )
-    full_at = (
-        "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value, (SELECT marks FROM state_marks)"
-        " FROM generation"
-    )
+    full_at = f"SELECT {_FULL_AT} FROM generation"
     full_at_and_get = (
-        "SELECT (SELECT full_at FROM state_throttles WHERE bucket = $1), value, (SELECT marks FROM state_marks),"
-        f" {COLUMNS}"
-        " FROM generation LEFT JOIN state_entries"
+        f"SELECT {_FULL_AT}, {COLUMNS} FROM generation LEFT JOIN state_entries"
         f" ON kind = $2 AND key = $3 AND {LIVES.format(now='$4')} AND taken_at IS NULL"
     )
     give_back = "UPDATE state_throttles SET full_at = greatest(full_at + $2, $3) WHERE bucket = $1"
@@ -223,23 +223,25 @@ class DatabaseState:
             where += f" AND kind IN ({', '.join(str(int(one)) for one in Kind)})"
         elif kind is not None:
             where, values = f"{where} AND kind = ${len(values) + 1}", (*values, int(kind))
-        number, done = 0, False
+        number, done, recent = 0, False, self._recent if kind in MARKED else None
+        place = place_of(bytes.fromhex(value)) if index is Index.KEY else 0
         while not done:
-            gone, done = self._sql.revoke(self._connections, where, values)
+            if recent is None:
+                gone, done = self._sql.revoke(self._connections, where, values)
+            else:
+                gone, done = self._sql.revoke_and_mark(self._connections, where, values, place, new_mark())
             number += gone
-        if (
-            self._recent is not None and kind in MARKED
-        ):  # after the commit, whether or not anything was found: others may have died there
-            place = place_of(bytes.fromhex(value)) if index is Index.KEY else 0
-            self._sql.mark(self._connections, place, new_mark())
-            self._recent.end()
+        if recent is not None:  # also if there was nothing: somebody else may have ended it a moment ago
+            recent.end()
         return number
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         name, capacity = bucket.encode(), rate.burst * rate.refill
         recent = self._recent
         if recent is not None:
-            if cost == 0 and self._is_known(bucket, recent):
+            if cost == 0 and self._ahead.id is None and (heard := recent.untouched(bucket)) is not None:
+                if heard.generation is not None:
+                    self._generation.learn(heard.generation)
                 return Allowance(True, 0)
             recent.touch(bucket)
         if cost < 0:
@@ -257,16 +259,6 @@ class DatabaseState:
             self._connections.count(self._sql.heal, (name, full_at))
         wait = full_at + max(cost, 1) * rate.refill - capacity - now
         return Allowance(cost == 0 and wait <= 0, max(wait, 0 if cost == 0 else 1))
-
-    def _is_known(self, bucket: str, recent: Recent) -> bool:
-        """Tell whether a bucket is untouched, and nothing else is asked for, by what was heard a moment ago."""
-        if self._ahead.id is not None or not recent.is_untouched(bucket):
-            return False
-        heard = recent.now()
-        if heard is None or heard.generation is None:
-            return False
-        self._generation.learn(heard.generation)
-        return True
 
     def _full_at(self, bucket: bytes, now: int, asked_at: float) -> int | None:
         """Return when a bucket is full; asked before most looks at a client, so what these need comes along."""

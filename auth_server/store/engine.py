@@ -331,19 +331,20 @@ def move_generation(connection: Connection) -> None:
         connection.info[_NEWS] = connection.execute(text("SELECT value FROM generation")).scalar_one()
 
 
-_listeners: WeakKeyDictionary[Engine, Callable[[int], None]] = WeakKeyDictionary()
+_listeners: WeakKeyDictionary[Engine, list[Callable[[int], None]]] = WeakKeyDictionary()
 
 
 def on_change(engine: Engine, listener: Callable[[int], None]) -> None:
     """Have *listener* told of each generation that a transaction of this process has made."""
-    _listeners[engine] = listener
+    _listeners.setdefault(engine, []).append(listener)
 
 
 def _tell(connection: Connection) -> None:
     value = connection.info.get(_NEWS)
     if value is not None:
-        with suppress(Unavailable):  # what is committed is done; the generation is published again within a second
-            _listeners[connection.engine](value)
+        for listener in _listeners[connection.engine]:
+            with suppress(Unavailable):  # what is committed is done; the generation is published again within a second
+                listener(value)
 
 
 _marks: WeakKeyDictionary[Engine, Mark] = WeakKeyDictionary()

@@ -23,6 +23,7 @@ _PURGE = "DELETE FROM {table} WHERE {over} <= least($1, unix_timestamp()) ORDER 
 _FULL = "greatest(least(full_at, $2 + $4), $2)"
 _DRAW = f"UPDATE state_throttles SET full_at = {_FULL} + $3 WHERE bucket = $1 AND {_FULL} + $3 - $2 <= $4"
 _FIRST_DRAW = "INSERT IGNORE INTO state_throttles (bucket, full_at) VALUES ($1, $2 + $3)"
+_MARK = "UPDATE state_marks SET marks = insert(marks, $1, length($2), $2) WHERE number = 1"
 _COLUMN = {Index.CLIENT: ("client_id", 3), Index.SUBJECT: ("subject", 4), Index.FAMILY: ("family", 5)}
 
 
@@ -94,5 +95,16 @@ class MariadbState(Common):
         gone = connections.count(f"DELETE FROM state_entries WHERE {where} LIMIT {DELETED}", values)
         return gone, gone < DELETED
 
-    def mark(self, connections: Connections, place: int, mark: bytes) -> None:
-        connections.count("UPDATE state_marks SET marks = insert(marks, $1, length($2), $2)", (place + 1, mark))
+    def revoke_and_mark(
+        self, connections: Connections, where: str, values: Sequence[object], place: int, mark: bytes
+    ) -> tuple[int, bool]:
+        def both(connection: RawConnection) -> int:
+            connection.count("BEGIN")
+            gone = connection.count(f"DELETE FROM state_entries WHERE {where} LIMIT {DELETED}", values)
+            if gone:
+                connection.count(_MARK, (place + 1, mark))
+            connection.count("COMMIT")
+            return gone
+
+        gone = connections.run(both)
+        return gone, gone < DELETED

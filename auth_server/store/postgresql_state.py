@@ -36,6 +36,18 @@ WITH found AS MATERIALIZED (SELECT number FROM state_entries WHERE {{where}} LIM
     gone AS (DELETE FROM state_entries USING found WHERE state_entries.number = found.number RETURNING 1)
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM found)
 """
+# All who revoke write marks, so nobody has that row while the disk is waited for; and all have it after the entries.
+_REVOKE_AND_MARK = f"""
+WITH unhurried AS (SELECT set_config('synchronous_commit', 'off', TRUE)),
+    found AS MATERIALIZED (SELECT number FROM state_entries, unhurried WHERE {{where}} LIMIT {DELETED}),
+    gone AS (DELETE FROM state_entries USING found WHERE state_entries.number = found.number RETURNING 1),
+    counted AS MATERIALIZED (SELECT count(*) AS number FROM gone),
+    marked AS (
+        UPDATE state_marks SET marks = overlay(marks PLACING ${{mark}}::bytea FROM ${{place}}::integer)
+        FROM counted WHERE state_marks.number = 1 AND counted.number > 0
+    )
+SELECT (SELECT number FROM counted), (SELECT count(*) FROM found)
+"""
 # By the earlier of the two clocks: what only ours takes for expired may live for others (S-137).
 _PURGE = """
 DELETE FROM {table} WHERE {name} IN (
@@ -53,10 +65,6 @@ _IF = (  # what was granted is so, as parameters from {0} on: the generation, a 
     " AND NOT EXISTS (SELECT FROM state_throttles WHERE bucket = ${1}::bytea AND full_at > ${2}::bigint)"
 )
 _AMONG_IF = {index: put + _IF.format(10, 11, 12) for index, put in _AMONG.items()}
-_MARK = """
-WITH unhurried AS (SELECT set_config('synchronous_commit', 'off', TRUE))
-UPDATE state_marks SET marks = overlay(marks PLACING $2::bytea FROM $1::integer) FROM unhurried
-"""
 _PUT = f"INSERT INTO state_entries (kind, {COLUMNS}) "
 _PUT_VALUES = "$1::integer, $2::bytea, $3::bigint, $4::bytea, $5::bytea, $6::bytea, $7::bytea"
 _IN_PLACE = " ON CONFLICT (kind, key) DO UPDATE SET number = EXCLUDED.number, taken_at = NULL, " + ", ".join(
@@ -103,8 +111,12 @@ class PostgresqlState(Common):
         gone, found = connections.rows(_REVOKE.format(where=where), values)[0]
         return gone, found < DELETED
 
-    def mark(self, connections: Connections, place: int, mark: bytes) -> None:
-        _flushed(connections, _MARK, (place + 1, mark))
+    def revoke_and_mark(
+        self, connections: Connections, where: str, values: Sequence[object], place: int, mark: bytes
+    ) -> tuple[int, bool]:
+        statement = _REVOKE_AND_MARK.format(where=where, place=len(values) + 1, mark=len(values) + 2)
+        gone, found = _flushed(connections, statement, (*values, place + 1, mark))[0]
+        return gone, found < DELETED
 
 
 def _flushed(connections: Connections, statement: str, values: Sequence[object]) -> list[Row]:

@@ -3,7 +3,7 @@
 To ask takes a round trip, and most questions are the same again: whether anything has been revoked, or changed in the
 records. What was heard counts for `TERM`, reckoned from before the question was sent. Whoever has revoked a token or
 changed a record acknowledges it no sooner than `TERM` after the store knows (`settle`): by then nobody goes by anything
-older. Each process measures a span of its own; no two clocks are compared, and nobody has to be told anything.
+older. Each process measures a span of its own; no two clocks have to agree, and nobody has to be told anything.
 
 What has been read of an entry counts beyond that as long as its *mark* in the store stays the same: it is another one
 after each revocation of that entry, or of one of the few that share the mark.
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from auth_server.store.state import Kind
 
 TERM = 0.02  # seconds
+MARGIN = 1.25  # of TERM is waited: clocks that are being set right may go by a twelfth too fast or too slow
+UNHEARD = 1.5  # seconds; what could not be published the others find out within a second (generation.py)
 MOST = 10000  # names of buckets in memory
 MARKED = frozenset((Kind.ACCESS_TOKEN, None))  # kinds that have marks; None: what is of every kind
 MARK = 8  # bytes
@@ -39,10 +41,18 @@ class Heard:
     generation: int | None
 
 
-class _Ended(threading.local):
-    """When this thread has ended something that it has not settled; 0 if there is nothing."""
+class _Unsettled(threading.local):
+    """Until when this thread has to wait for what it has ended; 0 if there is nothing."""
 
-    at = 0.0
+    until = 0.0
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first goes on while the machine sleeps
+
+
+def monotonic() -> float:
+    """Return seconds by a clock that only goes on."""
+    return time.clock_gettime(_CLOCK)
 
 
 class Recent:
@@ -53,13 +63,11 @@ class Recent:
         sleep: waits for that many.
     """
 
-    def __init__(
-        self, monotonic: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, monotonic: Callable[[], float] = monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
         self.monotonic, self._sleep = monotonic, sleep
         self._heard = Heard(0, b"", None)
         self._untouched: dict[str, tuple[float, float]] = {}
-        self._ended = _Ended()
+        self._unsettled = _Unsettled()
 
     # ---- to answer by it
     def hear(self, asked_at: float, marks: bytes, generation: int | None) -> None:
@@ -84,8 +92,8 @@ class Recent:
             self._untouched = {}
         self._untouched[bucket] = (asked_at + TERM / 2, asked_at + TERM)
 
-    def is_untouched(self, bucket: str) -> bool:
-        """Tell whether nothing was missing a moment ago.
+    def untouched(self, bucket: str) -> Heard | None:
+        """Return what counts now if nothing is missing from a bucket; None if that has to be asked for.
 
         One thread is told to ask before the others have to: else they would all ask at the same time.
         """
@@ -93,7 +101,7 @@ class Recent:
         now = self.monotonic()
         if half <= now < until:
             self._untouched[bucket] = (until, until)
-        return now < half
+        return self.now() if now < half else None
 
     def touch(self, bucket: str) -> None:
         """Forget that nothing is missing from a bucket."""
@@ -102,13 +110,20 @@ class Recent:
     # ---- to end something
     def end(self) -> None:
         """Note that the store knows of something that this thread has ended."""
-        self._ended.at = self.monotonic()
+        self._wait_for(TERM * MARGIN)
+
+    def end_unheard(self) -> None:
+        """Note that this thread has ended something, of which the store may have heard nothing."""
+        self._wait_for(UNHEARD if TERM else 0)
+
+    def _wait_for(self, seconds: float) -> None:
+        self._unsettled.until = max(self._unsettled.until, self.monotonic() + seconds)
 
     def settle(self) -> None:
         """Wait until no process answers by what it heard before this thread has ended something."""
-        if self._ended.at:
-            left = self._ended.at + TERM - self.monotonic()
-            self._ended.at = 0.0
+        if self._unsettled.until:
+            left = self._unsettled.until - self.monotonic()
+            self._unsettled.until = 0.0
             if left > 0:
                 self._sleep(left)
 

@@ -62,8 +62,9 @@ local function forget(id)
   return redis.call('DEL', prefix .. 'entry:' .. id)
 end
 
-local function mark(id, value)  -- whoever remembers an entry goes by this
-  redis.call('SETRANGE', prefix .. 'marks', id:byte(1) % MARKS * #value, value)
+local function mark(id, value)  -- whoever remembers an entry goes by this; where there are none, nobody does
+  local marks = prefix .. 'marks'
+  if redis.call('EXISTS', marks) == 1 then redis.call('SETRANGE', marks, id:byte(1) % MARKS * #value, value) end
 end
 
 local function clock()  -- in sixteenths of a millisecond: no more entries come in that time for long, until 2109

@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -30,11 +30,11 @@ from redis.exceptions import AskError, ClusterDownError, NoScriptError, ReadOnly
 from redis.exceptions import ConnectionError as BrokenConnection
 
 from auth_server import redis_url
-from auth_server.errors import AuthServerError
+from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store import redis_scripts
 from auth_server.store.ahead import Ahead
 from auth_server.store.guess import Granted
-from auth_server.store.recent import MARK, MARKED, Recent, mark_of, new_mark
+from auth_server.store.recent import MARK, MARKED, MARKS, Recent, mark_of, new_mark
 from auth_server.store.redis_connection import Closed, Command, RedisConnection
 from auth_server.store.redis_refusals import unavailable
 from auth_server.store.redis_topology import ask, topology
@@ -252,14 +252,20 @@ class RedisState:
             raise unavailable(error, self._where) from error
         if any(isinstance(answer, ResponseError) for answer in answers):
             return self._ask(*command), self.generation()  # these see to what may be wrong
-        marks = getattr(self._local, "common_mark", b"") + (answers[0] or b"")
         generation = None if answers[2] is None else int(answers[2])
+        marks = getattr(self._local, "common_mark", bytes(MARK)) + (answers[0] or self._new_marks())
         self._recent.hear(asked_at, marks, generation)
         if self._learn is not None and generation is not None:
             self._learn(generation)
         if soon:
             ahead.row, ahead.marks = answers[3], marks
         return answers[1], generation
+
+    def _new_marks(self) -> bytes:
+        """Make marks where there are none; return some that nobody has, for what is read before there are any."""
+        with suppress(Unavailable):  # a Redis that takes nothing: then each time
+            self._ask(b"SET", self._marks, b"".join(new_mark() for _ in range(MARKS)), b"NX")
+        return b"".join(new_mark() for _ in range(MARKS))
 
     def _run(self, script: redis_scripts.Script, *arguments: bytes | str | int) -> Any:
         try:
@@ -392,7 +398,9 @@ class RedisState:
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         if cost == 0:  # only a question, by a command: a Redis that is full refuses scripts that might write
-            if self._is_known(bucket):
+            if self._ahead.id is None and (heard := self._recent.untouched(bucket)) is not None:
+                if self._learn is not None and heard.generation is not None:
+                    self._learn(heard.generation)
                 return _ALLOWED
             asked_at = self._recent.monotonic()
             full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket)[0]
@@ -405,17 +413,6 @@ class RedisState:
         self._recent.touch(bucket)
         allowed, wait = self._run(redis_scripts.DRAW, bucket, cost, rate.burst, rate.refill, now)
         return Allowance(bool(allowed), wait)
-
-    def _is_known(self, bucket: str) -> bool:
-        """Tell whether a bucket is untouched, and nothing else is asked for, by what was heard a moment ago."""
-        if self._ahead.id is not None or not self._recent.is_untouched(bucket):
-            return False
-        heard = self._recent.now()
-        if heard is None:
-            return False
-        if self._learn is not None and heard.generation is not None:
-            self._learn(heard.generation)
-        return True
 
     def purge(self, now: int, limit: int) -> int:
         gone: int = self._run(redis_scripts.PURGE, now, limit)
@@ -430,8 +427,10 @@ class RedisState:
         """Remember the generation of the records, unless a higher one is known; or if *in_place_of* is."""
         try:
             self._run(redis_scripts.PUBLISH, value, "" if in_place_of is None else in_place_of)
-        finally:
-            self._recent.end()
+        except Unavailable:
+            self._recent.end_unheard()
+            raise
+        self._recent.end()
 
     def sync(self) -> None:
         """Do nothing: Redis syncs by its own setting `appendfsync`."""

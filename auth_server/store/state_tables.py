@@ -57,4 +57,5 @@ marks = Table(
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("marks", _bytes(1024), nullable=False),
+    postgresql_with={"fillfactor": 10, "autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_threshold": 1000},
 )

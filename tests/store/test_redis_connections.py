@@ -241,10 +241,7 @@ class TestLayout:
         assert other.find(TOKEN, Index.KEY, entry.key.hex(), EVERYTHING, NOW) == [entry]
 
     def test_nothing_is_left_of_the_dead(self, server: Redis, state: RedisState) -> None:
-        """Entries that were taken, replaced, revoked or purged leave no index, and buckets and values no trace.
-
-        What is left is of a size of its own, however many there were.
-        """
+        """Entries that were taken, replaced, revoked or purged leave no index, and buckets and values no trace."""
         for expires_at in (NOW + 60, None):
             for entry in (an_entry(expires_at=expires_at), an_entry(expires_at=expires_at, client_id=None)):
                 state.put(TOKEN, an_entry(entry.key, client_id="other"), NOW)
@@ -255,4 +252,4 @@ class TestLayout:
         state.draw("bucket", 1, Rate(1, 60), NOW)
         assert state.purge(NOW + 60, 100) == 4
         assert state.revoke(Index.ALL, "") == 2
-        assert set(server.command("KEYS", "*").split()[2::2]) == {b"as:arrivals", b"as:marks"}
+        assert server.command("KEYS", "*") == b"*1\r\n$11\r\nas:arrivals\r\n"
