@@ -1,15 +1,12 @@
 """What the server does while something below it fails, and that it goes on by itself afterwards."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests import proves
-from tests.servers import postgresql
 from tests.servers.auth_server import ADMIN_PASSWORD, AuthServer
 from tests.servers.visitors import SESSION, Answer, Visitor
 
@@ -80,21 +77,3 @@ def _until_refused(visitor: Visitor) -> Answer:
 
 def _workers(pid: int) -> set[int]:
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
-
-@proves("S-134")
-@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
-def test_what_is_published_is_answered_while_the_database_is_away(tmp_path: Path, kind: str):
-    """Relying parties go on verifying, also at a worker that nobody had asked before."""
-    with postgresql.mortal() as database:
-        server = AuthServer(tmp_path, kind, database_url=database.create("away"))
-        server.start()
-        try:
-            visitor = Visitor(server)
-            database.crash()
-            for path in (DISCOVERY, JWKS):
-                assert {answer.status for answer in visitor.everywhere(partial(visitor.call, "GET", path))} == {200}
-            assert visitor.call("GET", "/readyz").status == 503
-            assert visitor.call("GET", "/livez").status == 200
-        finally:
-            server.stop(signal.SIGKILL)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests import proves
-from tests.servers import postgresql
 from tests.servers.auth_server import AuthServer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.processes import until
@@ -81,33 +80,6 @@ def test_wrong_secrets_are_counted_together(two: Replicas) -> None:
         assert (refused.status, refused.headers["Retry-After"]) == (429, "60")
     two.at_a.move()
     two.at_b.move()
-
-
-@proves("S-134")
-def test_a_database_that_crashes_takes_nothing_acknowledged_with_it(tmp_path: Path) -> None:
-    """While it is away the answer is 503 with Retry-After; then all goes on, without a restart of ours."""
-    with postgresql.mortal() as database:
-        server = AuthServer(tmp_path, database_url=database.create("crash"), workers=1)
-        server.start()
-        try:
-            visitor = Visitor(server)
-            client = visitor.client("introspect")
-            kept, ended = visitor.token(client), visitor.token(client)
-            server.inside.close()
-            assert visitor.post("/api/v1/oauth/revoke", {"token": ended}, basic=client.basic).status == 200
-            newest = visitor.token(client)
-            database.crash()
-            for path, form in (
-                (TOKEN, {"grant_type": "client_credentials"}),
-                ("/api/v1/oauth/introspect", {"token": kept}),
-            ):
-                away = visitor.post(path, form, basic=client.basic)
-                assert (away.status, away.headers["Retry-After"]) == (503, "1")
-            database.start_again()
-            assert [active(visitor, token, client) for token in (kept, newest, ended)] == [True, True, False]
-            assert visitor.ask_token(client).status == 200
-        finally:
-            server.stop(signal.SIGKILL)
 
 
 @proves("S-137", "RFC 7519 §4.1.4")

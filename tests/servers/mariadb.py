@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,13 +39,14 @@ class MariaDB:
         self.socket = folder / "mariadb.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def make(self) -> None:
-        """Make new, empty data files."""
+    def start(self) -> None:
+        """Make new, empty data files and start it; return when it answers."""
         command = ["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal", *self._options]
         subprocess.run([find("mariadb-install-db"), *command], check=True, stdout=subprocess.DEVNULL)
+        self.start_again()
 
-    def start(self) -> None:
-        """Start it; return when it answers."""
+    def start_again(self) -> None:
+        """Start it with the data that it has; return when it answers."""
         errors = self.folder / "mariadb.log"
         with errors.open("ab") as log:
             command = [find("mariadbd"), "--no-defaults", *self._options, f"--socket={self.socket}"]
@@ -52,16 +54,31 @@ class MariaDB:
         (self.folder / "mariadb.pid").write_text(str(self._process.pid))
         until_it_answers(self._process, self._answers, errors, PATIENCE)
 
-    def stop(self) -> None:
-        """Stop it at once, as a crash would; a process that did not start it can do so too."""
-        with suppress(ProcessLookupError):
-            os.kill(int((self.folder / "mariadb.pid").read_text()), 9)
+    def crash(self) -> None:
+        """End it in the middle of whatever it does; its data stays. A process that did not start it can do so too."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((self.folder / "mariadb.pid").read_text()), signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
 
-    def remove(self) -> None:
-        """Take away all that it has stored."""
+    def stop(self) -> None:
+        """Stop it at once; its data is gone."""
+        self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def only_reading(self) -> Iterator[None]:
+        """Let it take no writes of our servers meanwhile, as where it has become a replica of another."""
+        self.execute("SET GLOBAL read_only = ON")
+        try:
+            yield
+        finally:
+            self.execute("SET GLOBAL read_only = OFF")
+
+    def waiting(self) -> int:
+        """Return how many transactions wait for a row that another one has changed or locked."""
+        ((_, count),) = self.execute("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
+        return int(str(count))
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of *database*."""
@@ -110,32 +127,28 @@ class MariaDB:
 
 
 @contextmanager
-def shared(folder: Path) -> Iterator[MariaDB]:
-    """The server of all processes that name the same *folder*: the first starts it, the last stops it."""
-    with sharing.shared("mariadb", folder, MariaDB, _started, _end) as server:
-        yield server
-
-
-def _started() -> MariaDB:
-    server = MariaDB(sharing.new_folder("mariadb", USER))
-    server.make()
-    server.start()
-    return server
-
-
-def _end(server: MariaDB) -> None:
-    server.stop()
-    server.remove()
-
-
-@contextmanager
-def running() -> Iterator[MariaDB]:
-    """A server for one test alone, which may stop it."""
-    server = MariaDB(sharing.new_folder("mariadb", USER))
+def mortal() -> Iterator[MariaDB]:
+    """A server of one test's own, which it may crash: what it has committed it still has then."""
+    server = MariaDB(_new_folder())
     try:
-        server.make()
         server.start()
         yield server
     finally:
         server.stop()
-        server.remove()
+
+
+@contextmanager
+def shared(folder: Path) -> Iterator[MariaDB]:
+    """The server of all processes that name the same *folder*: the first starts it, the last stops it."""
+    with sharing.shared("mariadb", folder, MariaDB, _started, MariaDB.stop) as server:
+        yield server
+
+
+def _started() -> MariaDB:
+    server = MariaDB(_new_folder())
+    server.start()
+    return server
+
+
+def _new_folder() -> Path:
+    return sharing.new_folder("mariadb", USER)

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
 from tests.servers import sharing
 from tests.servers.packages import find
+from tests.servers.processes import until
 
 USER = "postgres"  # as whom the server runs when we are root, which it refuses
 SETTINGS = (
@@ -55,6 +58,32 @@ class PostgreSQL:
         with suppress(subprocess.CalledProcessError):
             self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def only_reading(self) -> Iterator[None]:
+        """Let it take no writes meanwhile, as where it has become a standby of another."""
+        self._set_default("SET default_transaction_read_only = on", "on")
+        try:
+            yield
+        finally:
+            self._set_default("RESET default_transaction_read_only", "off")
+
+    def _set_default(self, change: str, value: str) -> None:
+        """Return when a new connection has the value: those that are there have been told before."""
+        self.execute(f"ALTER SYSTEM {change}", "SELECT pg_reload_conf()")
+        until(lambda: self.execute("SHOW default_transaction_read_only") == [(value,)])
+
+    def waiting(self) -> int:
+        """Return how many transactions wait for a row that another one has changed or locked."""
+        (count,) = self.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")[0]
+        assert isinstance(count, int)
+        return count
+
+    def execute(self, *statements: str) -> list[tuple[object, ...]]:
+        """Let the server's administrator execute *statements*; return what the last one gives."""
+        with psycopg.connect(host=str(self.folder), user="test", dbname="postgres", autocommit=True) as connection:
+            cursors = [connection.execute(statement.encode()) for statement in statements]
+            return cursors[-1].fetchall()
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of *database*."""

@@ -24,7 +24,7 @@ from tests.store.late_answers import check_late_answer
 @pytest.fixture(scope="module")
 def own_mariadb() -> Iterator[MariaDB]:
     """A server that the tests of this file may stop."""
-    with mariadb.running() as server:
+    with mariadb.mortal() as server:
         yield server
 
 
@@ -45,13 +45,13 @@ class TestMariaDB:
         """While it is away nobody gets an answer; the first question afterwards is answered."""
         records = SqlRecords(store)
         user = records.users.add(a_user("u1"))
-        own_mariadb.stop()
+        own_mariadb.crash()
         for _ in range(2):
             with pytest.raises(Unavailable):
                 records.users.get("u1")
         with pytest.raises(Unavailable):
             records.users.add(a_user("u2"))
-        own_mariadb.start()
+        own_mariadb.start_again()
         assert records.users.get("u1") == user
         assert records.users.get("u2") is None
         records.users.add(a_user("u2"))
