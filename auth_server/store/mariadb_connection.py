@@ -9,6 +9,7 @@ import pymysql  # type: ignore[import-untyped]
 from pymysql.constants import ER  # type: ignore[import-untyped]
 
 from auth_server.errors import Unavailable
+from auth_server.store.database_refusals import READ_ONLY
 from auth_server.store.raw_connections import Row, TryAgain
 
 _AGAIN = (ER.LOCK_DEADLOCK, ER.CHECKREAD)  # nothing was done: a deadlock, or the row has changed since it was read
@@ -56,6 +57,9 @@ class MariadbConnection:
             code = error.args[0] if error.args else 0
             if code in _AGAIN:
                 raise TryAgain from error
+            if code in READ_ONLY:  # the name may lead to another server by now
+                self._driver.close()
+                raise Unavailable("the database is read-only") from error
             raise Unavailable(f"the database does not answer ({type(error).__name__} {code})") from error
         return cursor
 

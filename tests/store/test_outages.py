@@ -1,6 +1,8 @@
 """Databases that go away, only read, or are slow: what is acknowledged stays, and nothing is half-written."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -8,17 +10,21 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Engine, text
 
+from auth_server import assembly
 from auth_server.errors import Unavailable
 from auth_server.store.engine import create, reading, writing
+from auth_server.store.raw_connections import RawConnection
 from auth_server.store.schema import RECORDS, upgrade
 from auth_server.store.sql_records import SqlRecords
 from tests import proves
 from tests.servers import mariadb, proxy
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.processes import until
 from tests.sites import site
 from tests.store.conformance.records import a_client, a_user
 from tests.store.late_answers import check_late_answer
+from tests.store.opening import migrated
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +34,18 @@ def own_mariadb() -> Iterator[MariaDB]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def migrated_name(own_mariadb: MariaDB) -> str:
+    """A migrated database of it, for one test after the other."""
+    migrated(own_mariadb.create("outages"), RECORDS)
+    return "outages"
+
+
 @pytest.fixture
-def store(own_mariadb: MariaDB, tmp_path: Path) -> Iterator[Engine]:
-    """An empty, migrated database of it."""
-    engine = create(own_mariadb.create(f"outages_{tmp_path.name}"))
-    upgrade(engine, RECORDS)
+def store(own_mariadb: MariaDB, migrated_name: str) -> Iterator[Engine]:
+    """That database, empty."""
+    own_mariadb.empty(migrated_name)
+    engine = create(own_mariadb.url(migrated_name))
     yield engine
     engine.dispose()
 
@@ -61,14 +74,33 @@ class TestMariaDB:
         """And as soon as it writes again, all is well."""
         records = SqlRecords(store)
         client = records.clients.add(a_client("c1"))
-        own_mariadb.execute("SET GLOBAL read_only = 1")
-        try:
+        with own_mariadb.only_reading():
             with pytest.raises(Unavailable, match="read-only"):
                 records.clients.change("c1", lambda one: replace(one, enabled=False))
             assert records.clients.get("c1") == client
-        finally:
-            own_mariadb.execute("SET GLOBAL read_only = 0")
         assert not records.clients.change("c1", lambda one: replace(one, enabled=False)).enabled
+
+    def test_connections_that_only_read_are_left(self, store: Engine, own_mariadb: MariaDB) -> None:
+        """All, when one is refused: the name may lead to another server by now, and what this one knows is old."""
+        database = assembly.database(store)
+        assert database is not None
+        together = threading.Barrier(3)
+
+        def read(connection: RawConnection) -> None:
+            connection.rows("SELECT 1")
+            together.wait()
+
+        def connected() -> int:
+            named = f"db = '{store.url.database}'"
+            return len(own_mariadb.execute(f"SELECT 1 FROM information_schema.processlist WHERE {named}"))
+
+        store.dispose()
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(database.connections.run, [read] * 3))
+        assert connected() == 3
+        with own_mariadb.only_reading(), pytest.raises(Unavailable, match="read-only"):
+            database.connections.count("UPDATE generation SET value = value + 1")
+        until(lambda: connected() == 0)
 
     def test_sessions_are_strict_and_do_not_wait_for_ever(self, store: Engine) -> None:
         """Nothing is cut off or made up; a transaction sees what was committed before each statement."""
@@ -98,7 +130,6 @@ class TestMariaDB:
         with proxy.before(own_mariadb.socket) as slow:
             place = f"mysql+pymysql://test@127.0.0.1:{slow.port}/{store.url.database}?ssl_disabled=true"
             engine = create(f"{place}&read_timeout=1")
-
             check_late_answer(engine, slow)
             engine.dispose()
 
