@@ -1,13 +1,21 @@
-"""Two replicas on one PostgreSQL and nothing else: what one does the other knows, also with clocks apart."""
+"""Two replicas on one database and nothing else: what one does the other knows, also with clocks apart."""
 
 import signal
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from joserfc import jws
 
+from auth_server.domain.users import Changes
+from auth_server.protocol.server import Server
+from auth_server.store import recent
+from auth_server.store.state import Page
 from tests import proves
 from tests.servers.auth_server import AuthServer
 from tests.servers.postgresql import PostgreSQL
@@ -15,6 +23,8 @@ from tests.servers.processes import until
 from tests.servers.visitors import SESSION, TOKEN, Registered, Visitor
 
 DAY = 86400
+TERM = 0.02  # seconds, as of every process but those of tests
+REGISTER, ROTATE = "/api/v1/oauth/register", "/api/v1/admin/keys/rotate"
 JWKS = "/.well-known/jwks.json"
 
 
@@ -26,25 +36,50 @@ class Replicas:
         shared |= {"issuer": "https://auth.example.org", **settings}
         self.a, self.b = (AuthServer(folder / name, **shared) for name in ("a", "b"))
         self.at_a, self.at_b = Visitor(self.a), Visitor(self.b)
-        self.a.start()
-        self.b.start()
+        with ThreadPoolExecutor(2) as together:
+            list(together.map(AuthServer.start, (self.a, self.b)))
 
     def stop(self) -> None:
         for one in (self.a, self.b):
             one.stop(signal.SIGKILL)
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, postgresql_server: PostgreSQL, worker_id: str) -> Iterator[Replicas]:
-    """Two replicas for all tests that leave their clocks alone."""
-    two = Replicas(tmp_path_factory.mktemp("replicas"), postgresql_server.create(f"replicas_{worker_id}"))
+@pytest.fixture(scope="module", params=["postgresql_server", "mariadb_server"])
+def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Replicas]:
+    """Two replicas for all tests that leave their clocks alone, started at once on an empty database."""
+    url = request.getfixturevalue(request.param).create(f"replicas_{worker_id}")
+    two = Replicas(tmp_path_factory.mktemp("replicas"), url, registration="open")
     yield two
     two.stop()
+
+
+@contextmanager
+def command(server: AuthServer) -> Iterator[Server]:
+    """What a command does: it has ended when nobody goes by what was so before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent, "TERM", TERM)  # tests that change something inside of a server do not wait else
+        yield server.inside
+        server.inside.state.settle()
+
+
+def kids(visitor: Visitor) -> set[str]:
+    """Return the names of the keys that a replica publishes."""
+    return {key["kid"] for key in visitor.call("GET", JWKS).json["keys"]}
 
 
 def active(visitor: Visitor, token: str, client: Registered) -> bool:
     """Tell whether a replica takes a token for good."""
     return bool(visitor.introspect(token, client)["active"])
+
+
+def test_who_starts_together_on_an_empty_database_makes_one_of_each(two: Replicas) -> None:
+    """Whoever is first migrates and makes the keys and the first admin, and the other goes on from there."""
+    keys = two.a.inside.records.keys.all()
+    assert Counter((key.alg, key.status) for key in keys).most_common(1)[0][1] == 1
+    assert [user.name for user in two.a.inside.users.page("", Page(9)) if user.role == "admin"] == ["admin"]
+    for one, visitor in ((two.a, two.at_a), (two.b, two.at_b)):
+        until(lambda visitor=visitor: kids(visitor) == {key.kid for key in keys})  # a copy may be a moment old
+        assert '"level":"error"' not in one.log()
 
 
 @pytest.mark.parametrize("form", ["opaque", "jwt"])
@@ -80,6 +115,53 @@ def test_wrong_secrets_are_counted_together(two: Replicas) -> None:
         assert (refused.status, refused.headers["Retry-After"]) == (429, "60")
     two.at_a.move()
     two.at_b.move()
+
+
+@proves("S-060")
+def test_whom_one_disables_is_nobody_to_the_other(two: Replicas) -> None:
+    """Though it has just answered for the person; and what was dead stays so when the person is enabled again."""
+    user = two.at_a.user()
+    session = two.at_a.session(user)
+    for visitor in (two.at_a, two.at_b):
+        assert visitor.call("GET", SESSION, bearer=session).status == 200
+    for enabled in (False, True):
+        with command(two.a) as inside:
+            inside.users.change(user.uid, Changes(enabled=enabled))
+        for visitor in (two.at_b, two.at_a):
+            assert visitor.call("GET", SESSION, bearer=session).status == 401
+
+
+def test_a_client_that_one_removes_is_unknown_to_the_other(two: Replicas) -> None:
+    """As soon as the removal is acknowledged."""
+    new = {"redirect_uris": ["https://app.example.org/cb"], "grant_types": ["authorization_code"]}
+    made = two.at_a.call("POST", REGISTER, json_body=new).json
+    at, own = f"{REGISTER}/{made['client_id']}", made["registration_access_token"]
+    client = Registered(made["client_id"], made["client_secret"])
+    code = {"grant_type": "authorization_code", "code": "x" * 43}
+    assert two.at_b.call("GET", at, bearer=own).status == 200
+    assert two.at_b.post(TOKEN, code, basic=client.basic).told == (400, "invalid_grant")
+    assert two.at_a.call("DELETE", at, bearer=own).status == 204
+    assert two.at_b.call("GET", at, bearer=own).status == 401
+    assert two.at_b.post(TOKEN, code, basic=client.basic).told == (401, "invalid_client")
+
+
+@proves("S-121", "S-122")
+def test_a_key_that_one_rotates_signs_at_the_other(two: Replicas) -> None:
+    """With the first token after the answer; and what has been signed with a key that one removes is dead."""
+    client = two.at_a.client("introspect", token_format="jwt")
+    admin = two.at_a.token(two.at_a.client("admin:keys"))
+    former = two.at_b.token(client)
+    told = two.at_a.call("POST", ROTATE, bearer=admin, json_body={"now": True, "alg": "ES256"}).json
+    token = two.at_b.token(client)
+    assert _kid(token) == told["kid"] != _kid(former)
+    assert active(two.at_b, former, client)
+    with command(two.a) as inside:
+        inside.keyring.remove(_kid(former))
+    assert [active(two.at_b, one, client) for one in (former, token)] == [False, True]
+
+
+def _kid(token: str) -> str:
+    return str(jws.extract_compact(token.encode()).headers()["kid"])
 
 
 @proves("S-137", "RFC 7519 §4.1.4")
