@@ -5,6 +5,7 @@ store. The cookie is a new one after each sign-in (S-056).
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import orjson
@@ -13,6 +14,7 @@ from auth_server.clock import Clock, Random
 from auth_server.domain import credentials
 from auth_server.domain.keys import base64url
 from auth_server.domain.sign_outs import SignOuts, Told
+from auth_server.errors import Unavailable
 from auth_server.store.records import Records, User
 from auth_server.store.state import Entry, Index, Kind, State
 
@@ -85,7 +87,10 @@ class Browsers:
         return base64url(self._random(32)).decode()
 
     def find(self, cookie: str) -> Browser | None:
-        """Return the browser with those who still count, and note its use; None if nobody does."""
+        """Return the browser with those who still count, and note its use; None if nobody does.
+
+        A store that only reads keeps nobody out, as with tokens: what it does not take is noted at the next use.
+        """
         now = self._clock()
         entry = self._state.get(Kind.BROWSER, credentials.digest(cookie), now) if cookie else None
         if entry is None:
@@ -98,8 +103,9 @@ class Browsers:
             return None
         if now - browser.last_active >= TOUCH:
             used = replace(browser, last_active=now)
-            self._state.swap(Kind.BROWSER, entry, self._entry(used), now)
-            return used
+            with suppress(Unavailable):
+                self._state.swap(Kind.BROWSER, entry, self._entry(used), now)
+                return used
         return browser
 
     def user(self, sign_in: SignIn) -> User | None:

@@ -17,6 +17,8 @@ from auth_server.store.raw_connections import RawConnection
 from auth_server.store.schema import RECORDS, upgrade
 from auth_server.store.sql_records import SqlRecords
 from tests import proves
+from tests.people import join
+from tests.relying_party import Browser
 from tests.servers import mariadb, proxy
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
@@ -101,6 +103,20 @@ class TestMariaDB:
         with own_mariadb.only_reading(), pytest.raises(Unavailable, match="read-only"):
             database.connections.count("UPDATE generation SET value = value + 1")
         until(lambda: connected() == 0)
+
+    def test_nobody_is_kept_out_while_it_only_reads(self, store: Engine, own_mariadb: MariaDB, tmp_path: Path) -> None:
+        """Pages show who is signed in, though they cannot note that the sign-in was used."""
+        here = site(tmp_path, database_url=own_mariadb.url("outages"), signing_algs=["ES256"])
+        join(here)
+        browser = Browser(here)
+        browser.open("/login")
+        browser.sign_in()
+        here.clock.advance(60)
+        with own_mariadb.only_reading():
+            page = browser.open("/account/")
+        assert page.status_code == 200
+        assert "jane@example.org" in page.text
+        here.server.close()
 
     def test_sessions_are_strict_and_do_not_wait_for_ever(self, store: Engine) -> None:
         """Nothing is cut off or made up; a transaction sees what was committed before each statement."""
