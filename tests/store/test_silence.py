@@ -10,7 +10,7 @@ from sqlalchemy import make_url, text
 
 from auth_server import assembly
 from auth_server.errors import Unavailable
-from auth_server.store import impatient, postgresql_connection, silence
+from auth_server.store import impatient, mariadb, postgresql_connection, silence
 from auth_server.store.engine import create, reading
 from auth_server.store.redis_state import RedisState
 from tests import proves
@@ -32,9 +32,13 @@ def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(silence, "SILENT", PATIENCE / 2)
     monkeypatch.setattr(impatient.ImpatientConnection, "patience", PATIENCE)
     monkeypatch.setattr(postgresql_connection, "PATIENCE", PATIENCE)
-    if request.node.callspec.params["ask"] == "redis":
+    monkeypatch.setattr(mariadb, "PATIENCE", PATIENCE)
+    asked = request.node.callspec.params["ask"]
+    if asked == "redis":
         redis: Redis = request.getfixturevalue("redis_server")
         target = redis.socket
+    elif asked == "mariadb":
+        target = request.getfixturevalue("mariadb_server").socket
     else:
         postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
         target = postgresql.folder / ".s.PGSQL.5432"
@@ -42,7 +46,7 @@ def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield between
 
 
-@pytest.fixture(params=["redis", "postgresql", "records"])
+@pytest.fixture(params=["redis", "postgresql", "mariadb", "records"])
 def ask(request: pytest.FixtureRequest, slow: Proxy) -> Iterator[Ask]:
     """Asks a store of each kind for anything."""
     if request.param == "redis":
@@ -50,12 +54,15 @@ def ask(request: pytest.FixtureRequest, slow: Proxy) -> Iterator[Ask]:
         yield state.check
         state.close()
         return
-    postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
-    url = make_url(postgresql.url("postgres")).set(host="127.0.0.1", port=slow.port)
-    engine = create(
-        url.update_query_dict({"host": "127.0.0.1", "connect_timeout": "1"}).render_as_string(hide_password=False)
-    )
-    if request.param == "postgresql":
+    if request.param == "mariadb":
+        engine = create(f"mysql+pymysql://root@127.0.0.1:{slow.port}/mysql?ssl_disabled=true&connect_timeout=1")
+    else:
+        postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
+        url = make_url(postgresql.url("postgres")).set(host="127.0.0.1", port=slow.port)
+        engine = create(
+            url.update_query_dict({"host": "127.0.0.1", "connect_timeout": "1"}).render_as_string(hide_password=False)
+        )
+    if request.param != "records":
         database = assembly.database(engine)
         assert database is not None
         yield lambda: database.connections.rows("SELECT 1")
