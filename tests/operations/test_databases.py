@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +13,7 @@ from sqlalchemy import text
 from auth_server.store.engine import create, writing
 from auth_server.store.state import Index, Kind, Page
 from tests import proves
-from tests.operations.test_worker_deaths import workers
+from tests.operations.test_worker_deaths import until_it_serves, workers
 from tests.servers import mariadb, postgresql
 from tests.servers.auth_server import ADMIN_PASSWORD, AuthServer
 from tests.servers.mariadb import MariaDB
@@ -165,14 +164,8 @@ def test_a_worker_that_dies_in_a_transaction_leaves_neither_half_of_it_nor_its_l
             with pytest.raises(OSError):
                 call.result()
     rows.dispose()
-    until(lambda: _serves(visitor))
+    until_it_serves(server)
     assert len(server.inside.state.find(Kind.ACCESS_TOKEN, Index.CLIENT, client.client_id, Page(9), server.now())) == 1
     last = visitor.token(client)
     assert [visitor.introspect(token, client)["active"] for token in (first, last)] == [False, True]
     assert [visitor.call(method, at, bearer=secret).status for method in ("GET", "DELETE", "GET")] == [200, 204, 401]
-
-
-def _serves(visitor: Visitor) -> bool:
-    with suppress(OSError):
-        return visitor.call("GET", "/livez").status == 200
-    return False

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import proves
-from tests.operations.test_worker_deaths import workers
+from tests.operations.test_worker_deaths import until_it_serves, workers
 from tests.servers.auth_server import AuthServer
 from tests.servers.traffic import CALLERS, Traffic
 
@@ -38,6 +38,7 @@ def test_what_was_acknowledged_survives_every_kill(tmp_path: Path, kind: str):
             traffic.goes_on()
         assert traffic.wrong() == []
         assert traffic.away() <= KILLS * CALLERS
+        until_it_serves(server)
         traffic.check_at(server)
     finally:
         server.stop()

@@ -3,12 +3,14 @@
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests import proves
 from tests.servers.auth_server import AuthServer
+from tests.servers.processes import until
 from tests.servers.visitors import SESSION, Visitor
 
 
@@ -17,6 +19,17 @@ def workers(server: AuthServer) -> set[int]:
     assert server.process is not None
     pid = server.process.pid
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def until_it_serves(server: AuthServer) -> None:
+    """Wait until a worker answers; where all have died, Granian's port is closed meanwhile."""
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return Visitor(server).call("GET", "/livez").status == 200
+        return False
+
+    until(answers)
 
 
 @pytest.mark.parametrize("kind", ["gunicorn", "granian"])
