@@ -1,8 +1,12 @@
 """A whole server in this process, over its embedded stores, with a clock that tests move."""
 
+import atexit
+import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from tests.stored import stored
 ISSUER = "https://auth.example.org"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 recent.TERM = 0  # who calls the domain without HTTP does not wait; tests/store/test_recent.py has the real one
+ELSEWHERE = {"home", "keys_dir", "database_url", "key_encryption_key"}  # who names one has stores or keys of their own
 
 
 class Clock:
@@ -76,6 +81,8 @@ def site(
 ) -> Site:
     """Return a server that keeps everything in *folder*.
 
+    All of a process begin with the same keys, but those whose settings say where theirs are.
+
     Args:
         features: more of them, beside those of the catalogue.
         hasher: of people's passwords; the default takes microseconds.
@@ -84,12 +91,36 @@ def site(
     clock = Clock()
     if not settings.get("database_url", "sqlite").startswith("sqlite"):
         clock.now = int(time.time())  # that of the database: a server whose clock is another leaves work to others
+    if not ELSEWHERE & settings.keys() and not any((folder / part).exists() for part in ("home", "keys")):
+        shutil.copytree(_begun(*settings.get("signing_algs", ())), folder, dirs_exist_ok=True)
+    stores, server = _assembled(folder, clock, hasher, settings)
+    server = replace(server, features=(*server.features, *features()))
+    application = assembly.application(server, stores)
+    return Site(server, application, HttpClient(application), clock)
+
+
+def _assembled(
+    folder: Path, clock: Clock, hasher: PasswordHasher, settings: Mapping[str, Any]
+) -> tuple[assembly.Stores, Server]:
     given = {"issuer": ISSUER, "home": folder / "home", "keys_dir": folder / "keys", "log_level": "error", **settings}
     made = Settings(**given)
     stores = assembly.stores(made)
     stores.upgrade()
     server = assembly.assemble(made, stores, clock, passwords=Passwords(hasher))
     server.keyring.advance()
-    server = replace(server, features=(*server.features, *features()))
-    application = assembly.application(server, stores)
-    return Site(server, application, HttpClient(application), clock)
+    return stores, server
+
+
+@cache
+def _begun(*algorithms: str) -> Path:
+    """Return a folder with migrated stores and the first keys, to be copied: to make them takes ten times as long.
+
+    Args:
+        algorithms: of the keys; those of the settings' default where none is given.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="site-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    stores, server = _assembled(folder, Clock(), CHEAP, {"signing_algs": algorithms} if algorithms else {})
+    server.close()
+    stores.close()
+    return folder
