@@ -19,6 +19,8 @@ R = TypeVar("R")
 
 PATIENCE = 60.0  # seconds that one waits for the others, or for a message
 _CONTEXT = multiprocessing.get_context("forkserver")
+PRELOADED = ["auth_server.assembly", "auth_server.http.app", "psycopg", "pymysql", "redis"]
+_CONTEXT.set_forkserver_preload(PRELOADED)  # imported once, not in each of the processes
 _meeting: Barrier
 
 
