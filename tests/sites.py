@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
+from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from werkzeug.test import Client as HttpClient
 
 from auth_server import assembly
@@ -28,6 +31,22 @@ ISSUER = "https://auth.example.org"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 recent.TERM = 0  # who calls the domain without HTTP does not wait; tests/store/test_recent.py has the real one
 ELSEWHERE = {"home", "keys_dir", "database_url", "key_encryption_key"}  # who names one has stores or keys of their own
+
+
+class Compiled(BytecodeCache):
+    """The pages' templates, compiled once for all sites of a process."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._code.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key, bucket.checksum] = bucket.code
+
+
+Flask.jinja_options = {"bytecode_cache": Compiled()}
 
 
 class Clock:
