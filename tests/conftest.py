@@ -1,6 +1,6 @@
 """What every test may use: real servers, one of each for as long as the tests run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -8,10 +8,22 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.servers import mariadb, postgresql, redis
 from tests.servers.auth_server import Pool
 from tests.servers.visitors import Visitor
+from tools.security_table import Collector
 
 pytest.register_assert_rewrite("tests.store.conformance")
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+COLLECTOR = Collector()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(COLLECTOR)
+
+
+@pytest.fixture(scope="session")
+def collected() -> Sequence[pytest.Item]:
+    """Every test that pytest has found, deselected ones too."""
+    return COLLECTOR.items
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ The tests say what they prove by `@proves("S-…")`; what has no endpoint yet sa
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -184,31 +185,39 @@ is due and no test proves it yet; all else says what has to be there first.
 
 
 class Collector:
-    """Gathers which test functions prove which number."""
+    """Keeps what pytest has found, whatever is deselected afterwards."""
 
     def __init__(self) -> None:
-        self.tests: dict[int, set[str]] = defaultdict(set)
+        self.items: list[pytest.Item] = []
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            for marker in item.iter_markers("proves"):
-                for text in marker.args:
-                    if text.startswith("S-"):
-                        name = item.name.partition("[")[0]
-                        self.tests[int(text[2:])].add(f"{item.path.relative_to(FILE.parents[1]).as_posix()}::{name}")
+        self.items = list(items)
 
 
-def render(tests: dict[int, set[str]]) -> str:
+def proofs(items: Iterable[pytest.Item]) -> dict[int, set[str]]:
+    """Return which test functions prove which number."""
+    tests: dict[int, set[str]] = defaultdict(set)
+    for item in items:
+        for marker in item.iter_markers("proves"):
+            for text in marker.args:
+                if text.startswith("S-"):
+                    name = item.name.partition("[")[0]
+                    tests[int(text[2:])].add(f"{item.path.relative_to(FILE.parents[1]).as_posix()}::{name}")
+    return tests
+
+
+def render(tests: Mapping[int, set[str]]) -> str:
     """Return the file's text."""
     rows = []
     for number in range(1, 160):
         about, waits = NUMBERS[number]
-        proofs = sorted(tests.get(number, ()))
-        state = "proven" if proofs else waits or "open"
-        if proofs and waits:
+        proven_by = sorted(tests.get(number, ()))
+        state = "proven" if proven_by else waits or "open"
+        if proven_by and waits:
             state = f"proven as far as there is something; {waits}"
-        shown = "<br>".join(f"`{proof.removeprefix('tests/')}`" for proof in proofs[:4])
-        more = f"<br>and {len(proofs) - 4} more" if len(proofs) > 4 else ""
+        shown = "<br>".join(f"`{proof.removeprefix('tests/')}`" for proof in proven_by[:4])
+        more = f"<br>and {len(proven_by) - 4} more" if len(proven_by) > 4 else ""
         rows.append(f"| S-{number:03d} | {about} | {state} | {shown}{more} |")
     return HEAD + "\n".join(rows) + "\n"
 
@@ -217,7 +226,7 @@ def main() -> int:
     """Collect, then write or compare."""
     collector = Collector()
     pytest.main(["--collect-only", "-p", "no:terminal", "-p", "no:xdist"], plugins=[collector])
-    text = render(collector.tests)
+    text = render(proofs(collector.items))
     if "--check" in sys.argv:
         if FILE.read_text() != text:
             print(f"{FILE} is old; run: make security", file=sys.stderr)
