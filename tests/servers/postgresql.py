@@ -89,10 +89,25 @@ class PostgreSQL:
         """Return the SQLAlchemy URL of *database*."""
         return f"postgresql+psycopg://test@/{database}?host={self.folder}"
 
-    def create(self, database: str, template: str = "template1") -> str:
-        """Make *database*, with what *template* holds; return its URL."""
-        _run("createdb", "-h", str(self.folder), "-U", "test", "-T", template, database)
+    def create(self, database: str) -> str:
+        """Make *database*, empty; return its URL."""
+        with self._connected("postgres") as connection:
+            connection.execute(f'CREATE DATABASE "{database}"')
         return self.url(database)
+
+    def empty(self, database: str) -> None:
+        """Delete all rows of *database*, but what the migrations wrote; quicker than to make another one."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%version'"
+        with self._connected(database) as connection:
+            connection.execute(others, [database])  # of an earlier test, with locks perhaps
+            names = ", ".join(f'"{name}"' for (name,) in connection.execute(tables))
+            connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
+            connection.execute("INSERT INTO generation VALUES (1, 1)")
+            connection.execute("INSERT INTO reconciled_redis VALUES (1, '')")
+
+    def _connected(self, database: str) -> psycopg.Connection:
+        return psycopg.connect(host=str(self.folder), user="test", dbname=database, autocommit=True)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from urllib.parse import quote
 
 import pytest
@@ -18,20 +17,19 @@ from tests.store.conformance.records import *  # noqa: F403
 from tests.store.conformance.registrations import TestRegistrations  # noqa: F401
 from tests.store.opening import migrated, sql_records
 
-_numbers = count()
-
 
 @pytest.fixture(scope="session")
-def template(postgresql_server: PostgreSQL, worker_id: str) -> str:
-    """The name of an empty, migrated database to copy."""
+def database(postgresql_server: PostgreSQL, worker_id: str) -> str:
+    """The name of a migrated database for one test after the other."""
     name = f"records_{worker_id}"
     migrated(postgresql_server.create(name), RECORDS)
     return name
 
 
 @pytest.fixture(params=["read committed", "serializable"])
-def open_records(postgresql_server: PostgreSQL, template: str, request: pytest.FixtureRequest) -> Callable[[], Records]:
+def open_records(postgresql_server: PostgreSQL, database: str, request: pytest.FixtureRequest) -> Callable[[], Records]:
     """With either isolation; distributed engines have the second one only."""
-    url = postgresql_server.create(f"{template}_{next(_numbers)}", template)
+    postgresql_server.empty(database)
     isolation = request.param.replace(" ", r"\ ")
-    return partial(sql_records, f"{url}&options={quote(f'-c default_transaction_isolation={isolation}')}")
+    options = quote(f"-c default_transaction_isolation={isolation}")
+    return partial(sql_records, f"{postgresql_server.url(database)}&options={options}")
