@@ -1,6 +1,9 @@
 """What every test may use: real servers, one of each for as long as the tests run."""
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -14,10 +17,13 @@ pytest.register_assert_rewrite("tests.store.conformance")
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 COLLECTOR = Collector()
+MEMORY, ROOM = Path("/dev/shm"), 2 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(COLLECTOR)
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:  # there nobody waits for a disk at each commit
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # of the folders of pytest
 
 
 @pytest.fixture(scope="session")
