@@ -37,9 +37,10 @@ $(VENV)/web-app.stamp: $(VENV)/runtime.stamp requirements/web-app.txt
 web-app: $(VENV)/web-app.stamp ## the example of a web application, beside `make run`, on http://127.0.0.1:5000
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec sh examples/web_app/start.sh
 
+# Some hundred processes import the server: images for containers often say that none may keep what it has compiled.
 test: $(VENV)/development.stamp ## all tests, in parallel; T=path for some of them
 	@$(BIN)/python -m tests.servers.packages
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -q $(T)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -q $(T)
 
 lint: $(VENV)/development.stamp ## ruff, mypy --strict, the direction of imports, the Dockerfile
 	@$(BIN)/ruff check .
