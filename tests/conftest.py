@@ -18,12 +18,23 @@ CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 COLLECTOR = Collector()
 MEMORY, ROOM = Path("/dev/shm"), 2 << 30
+LONG = (
+    "documentation/test_pages.py",
+    "documentation/test_site.py",
+    "operations/test_cluster.py",
+    "deploy/test_update.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(COLLECTOR)
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:  # there nobody waits for a disk at each commit
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # of the folders of pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest: at the end one process would have them, and the others nothing."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
 
 
 @pytest.fixture(scope="session")
