@@ -75,7 +75,7 @@ def cluster(postgresql_server: PostgreSQL, tmp_path_factory: pytest.TempPathFact
         common = {
             "issuer": f"https://{NAME}",
             "trusted_proxies": ["127.0.0.1"],
-            "database_url": postgresql_server.create(f"behind_proxies_{os.getpid()}"),
+            "database_url": postgresql_server.create(f"behind_proxies_{os.urandom(4).hex()}"),
             "redis_url": store.url,
             "key_encryption_key": b64encode(bytes(32)).decode(),
             "real_time": True,

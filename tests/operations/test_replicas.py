@@ -1,5 +1,6 @@
 """Two replicas on one database and nothing else: what one does the other knows, also with clocks apart."""
 
+import os
 import signal
 from base64 import b64encode
 from collections import Counter
@@ -45,9 +46,9 @@ class Replicas:
 
 
 @pytest.fixture(scope="module", params=["postgresql_server", "mariadb_server"])
-def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Replicas]:
+def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     """Two replicas for all tests that leave their clocks alone, started at once on an empty database."""
-    url = request.getfixturevalue(request.param).create(f"replicas_{worker_id}")
+    url = request.getfixturevalue(request.param).create(f"replicas_{os.urandom(4).hex()}")
     two = Replicas(tmp_path_factory.mktemp("replicas"), url, registration="open")
     yield two
     two.stop()
