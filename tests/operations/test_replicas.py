@@ -113,7 +113,8 @@ def test_wrong_secrets_are_counted_together(two: Replicas) -> None:
     assert [answer.status for answer in tries] == [401] * 10
     for one in (two.at_a, two.at_b):
         refused = one.post(TOKEN, form, basic=client.basic)
-        assert (refused.status, refused.headers["Retry-After"]) == (429, "60")
+        assert refused.status == 429
+        assert refused.headers["Retry-After"] in ("59", "60")  # a second may have begun since
     two.at_a.move()
     two.at_b.move()
 
