@@ -74,10 +74,17 @@ class MariadbState(Common):
         connections.run(put)
 
     def take(self, connections: Connections, kind: int, key: bytes, client_id: bytes | None, now: int) -> Row | None:
+        """In one transaction: whoever comes second may delete the entry before the first has read it."""
         values = (kind, key, client_id, now)
-        first = connections.count(_TAKE, values) > 0
-        rows = connections.rows(_TAKEN, values)
-        return (*rows[0], first) if rows else None
+
+        def both(connection: RawConnection) -> Row | None:
+            connection.count("BEGIN")
+            first = connection.count(_TAKE, values) > 0
+            rows = connection.rows(_TAKEN, values)
+            connection.count("COMMIT")
+            return (*rows[0], first) if rows else None
+
+        return connections.run(both)
 
     def spend(self, connection: RawConnection, once: OnceKey, now: int) -> bool:
         values = (once.key, once.expires_at, now)

@@ -26,6 +26,17 @@ def _take_each(state: State, _: int) -> list[bool]:
     return [bool(entry and entry.first) for entry in taken]
 
 
+def _take_or_end_each(state: State, _: int) -> list[bool]:
+    """As who redeems a code: the second to come ends all that it gave."""
+    won = []
+    for number in range(ROUNDS):
+        taken = state.take(TOKEN, _key(number), "client", NOW)
+        won.append(bool(taken and taken.first))
+        if taken and not taken.first:
+            state.revoke(Index.KEY, _key(number).hex())
+    return won
+
+
 def _spend_each(state: State, _: int) -> list[bool]:
     return [state.spend([OnceKey(_key(number), NOW + 60)], NOW) is None for number in range(ROUNDS)]
 
@@ -90,6 +101,16 @@ class TestStateContention:
         for number in range(ROUNDS):
             state.put(TOKEN, an_entry(_key(number)), NOW)
         won = crowd.run(_take_each, open_state)
+        assert [sum(column) for column in zip(*won, strict=True)] == [1] * ROUNDS
+
+    @proves("S-030")
+    def test_who_is_first_is_told_so_though_the_second_ends_it_all(
+        self, state: State, open_state: Callable[[], State], crowd: Crowd
+    ) -> None:
+        """At that moment: else nobody would have redeemed the entry, and nobody be told why."""
+        for number in range(ROUNDS):
+            state.put(TOKEN, an_entry(_key(number)), NOW)
+        won = crowd.run(_take_or_end_each, open_state)
         assert [sum(column) for column in zip(*won, strict=True)] == [1] * ROUNDS
 
     def test_one_process_spends_each_value(self, open_state: Callable[[], State], crowd: Crowd) -> None:
