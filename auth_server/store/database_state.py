@@ -239,9 +239,7 @@ class DatabaseState:
         name, capacity = bucket.encode(), rate.burst * rate.refill
         recent = self._recent
         if recent is not None:
-            if cost == 0 and self._ahead.id is None and (heard := recent.untouched(bucket)) is not None:
-                if heard.generation is not None:
-                    self._generation.learn(heard.generation)
+            if cost == 0 and self._ahead.id is None and recent.knows(bucket, self._generation.learn):
                 return Allowance(True, 0)
             recent.touch(bucket)
         if cost < 0:

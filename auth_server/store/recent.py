@@ -103,6 +103,13 @@ class Recent:
             self._untouched[bucket] = (until, until)
         return self.now() if now < half else None
 
+    def knows(self, bucket: str, learn: Callable[[int], None] | None) -> bool:
+        """Tell whether nothing was missing from a bucket a moment ago; *learn* is told the generation of then."""
+        heard = self.untouched(bucket)
+        if heard is not None and heard.generation is not None and learn is not None:
+            learn(heard.generation)
+        return heard is not None
+
     def touch(self, bucket: str) -> None:
         """Forget that nothing is missing from a bucket."""
         self._untouched.pop(bucket, None)
@@ -139,6 +146,6 @@ def place_of(key: bytes) -> int:
     return MARK + key[0] % MARKS * MARK
 
 
-def new_mark() -> bytes:
-    """Return one that there has never been."""
-    return os.urandom(MARK)
+def new_mark(number: int = 1) -> bytes:
+    """Return one that there has never been, or several."""
+    return os.urandom(MARK * number)

@@ -242,30 +242,37 @@ class RedisState:
         except RedisError as error:
             raise unavailable(error, self._where) from error
 
-    def _ask_and_more(self, *command: bytes | str) -> tuple[Any, int | None]:
-        """Send a command like `_ask`; return the generation too. What is asked for soon comes along as well."""
+    def _ask_and_more(self, *command: bytes | str, hear: bool = False) -> tuple[Any, int | None]:
+        """Send a command like `_ask`; return the generation too. What is asked for soon comes along as well.
+
+        Args:
+            hear: whether to ask for the marks too, and remember the answers; what is asked for soon has that done.
+        """
         ahead, asked_at = self._ahead, self._recent.monotonic()
         soon = () if ahead.id is None else ((b"HMGET", ahead.id, *_FIELDS),)
-        try:  # the marks first: what is read of an entry is then no older
-            answers = self._read((b"GET", self._marks), command, (b"GET", self._generation), *soon)
+        also = ((b"GET", self._marks),) if hear or soon else ()  # first: what is read of an entry is then no older
+        try:
+            answers = self._read(*also, command, (b"GET", self._generation), *soon)
         except RedisError as error:
             raise unavailable(error, self._where) from error
         if any(isinstance(answer, ResponseError) for answer in answers):
             return self._ask(*command), self.generation()  # these see to what may be wrong
-        generation = None if answers[2] is None else int(answers[2])
-        marks = getattr(self._local, "common_mark", bytes(MARK)) + (answers[0] or self._new_marks())
-        self._recent.hear(asked_at, marks, generation)
+        answer, number = answers[len(also) : len(also) + 2]
+        generation = None if number is None else int(number)
+        if also:
+            marks = getattr(self._local, "common_mark", bytes(MARK)) + (answers[0] or self._new_marks())
+            self._recent.hear(asked_at, marks, generation)
+            if soon:
+                ahead.row, ahead.marks = answers[-1], marks
         if self._learn is not None and generation is not None:
             self._learn(generation)
-        if soon:
-            ahead.row, ahead.marks = answers[3], marks
-        return answers[1], generation
+        return answer, generation
 
     def _new_marks(self) -> bytes:
         """Make marks where there are none; return some that nobody has, for what is read before there are any."""
         with suppress(Unavailable):  # a Redis that takes nothing: then each time
-            self._ask(b"SET", self._marks, b"".join(new_mark() for _ in range(MARKS)), b"NX")
-        return b"".join(new_mark() for _ in range(MARKS))
+            self._ask(b"SET", self._marks, new_mark(MARKS), b"NX")
+        return new_mark(MARKS)
 
     def _run(self, script: redis_scripts.Script, *arguments: bytes | str | int) -> Any:
         try:
@@ -398,12 +405,10 @@ class RedisState:
 
     def draw(self, bucket: str, cost: int, rate: Rate, now: int) -> Allowance:
         if cost == 0:  # only a question, by a command: a Redis that is full refuses scripts that might write
-            if self._ahead.id is None and (heard := self._recent.untouched(bucket)) is not None:
-                if self._learn is not None and heard.generation is not None:
-                    self._learn(heard.generation)
+            if self._ahead.id is None and self._recent.knows(bucket, self._learn):
                 return _ALLOWED
             asked_at = self._recent.monotonic()
-            full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket)[0]
+            full_at = self._ask_and_more(b"ZSCORE", self._throttles, bucket, hear=True)[0]
             full_at, most = int(full_at or 0), now + rate.burst * rate.refill
             if full_at <= now:
                 self._recent.hear_untouched(asked_at, bucket)

@@ -81,7 +81,7 @@ class PostgreSQL:
 
     def execute(self, *statements: str) -> list[tuple[object, ...]]:
         """Let the server's administrator execute *statements*; return what the last one gives."""
-        with psycopg.connect(host=str(self.folder), user="test", dbname="postgres", autocommit=True) as connection:
+        with self._connected("postgres") as connection:
             cursors = [connection.execute(statement.encode()) for statement in statements]
             return cursors[-1].fetchall()
 
