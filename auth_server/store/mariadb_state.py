@@ -1,7 +1,8 @@
 """What the short-lived state says to MariaDB and MySQL, which tell nothing of the rows that an UPDATE has touched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import TypeVar
 
 from auth_server.errors import Unavailable
 from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
@@ -9,6 +10,8 @@ from auth_server.store.engine import TIMEOUT
 from auth_server.store.guess import Granted
 from auth_server.store.raw_connections import Connections, RawConnection, Row
 from auth_server.store.state import Index, Keep, OnceKey
+
+R = TypeVar("R")
 
 _THIS = f"kind = $1 AND key = $2 AND client_id <=> $3 AND {LIVES.format(now='$4')}"
 _TAKE = f"UPDATE state_entries SET taken_at = $4 WHERE {_THIS} AND taken_at IS NULL"
@@ -23,6 +26,7 @@ _PURGE = "DELETE FROM {table} WHERE {over} <= least($1, unix_timestamp()) ORDER 
 _FULL = "greatest(least(full_at, $2 + $4), $2)"
 _DRAW = f"UPDATE state_throttles SET full_at = {_FULL} + $3 WHERE bucket = $1 AND {_FULL} + $3 - $2 <= $4"
 _FIRST_DRAW = "INSERT IGNORE INTO state_throttles (bucket, full_at) VALUES ($1, $2 + $3)"
+_REVOKE = f"DELETE FROM state_entries WHERE {{where}} LIMIT {DELETED}"
 _MARK = "UPDATE state_marks SET marks = insert(marks, $1, length($2), $2) WHERE number = 1"
 _COLUMN = {Index.CLIENT: ("client_id", 3), Index.SUBJECT: ("subject", 4), Index.FAMILY: ("family", 5)}
 
@@ -76,15 +80,8 @@ class MariadbState(Common):
     def take(self, connections: Connections, kind: int, key: bytes, client_id: bytes | None, now: int) -> Row | None:
         """In one transaction: whoever comes second may delete the entry before the first has read it."""
         values = (kind, key, client_id, now)
-
-        def both(connection: RawConnection) -> Row | None:
-            connection.count("BEGIN")
-            first = connection.count(_TAKE, values) > 0
-            rows = connection.rows(_TAKEN, values)
-            connection.count("COMMIT")
-            return (*rows[0], first) if rows else None
-
-        return connections.run(both)
+        first, rows = _together(connections, lambda one: (one.count(_TAKE, values) > 0, one.rows(_TAKEN, values)))
+        return (*rows[0], first) if rows else None
 
     def spend(self, connection: RawConnection, once: OnceKey, now: int) -> bool:
         values = (once.key, once.expires_at, now)
@@ -99,19 +96,29 @@ class MariadbState(Common):
         return any(connections.count(statement, values) for statement in (_DRAW, _FIRST_DRAW, _DRAW))
 
     def revoke(self, connections: Connections, where: str, values: Sequence[object]) -> tuple[int, bool]:
-        gone = connections.count(f"DELETE FROM state_entries WHERE {where} LIMIT {DELETED}", values)
+        gone = connections.count(_REVOKE.format(where=where), values)
         return gone, gone < DELETED
 
     def revoke_and_mark(
         self, connections: Connections, where: str, values: Sequence[object], place: int, mark: bytes
     ) -> tuple[int, bool]:
         def both(connection: RawConnection) -> int:
-            connection.count("BEGIN")
-            gone = connection.count(f"DELETE FROM state_entries WHERE {where} LIMIT {DELETED}", values)
+            gone = connection.count(_REVOKE.format(where=where), values)
             if gone:
                 connection.count(_MARK, (place + 1, mark))
-            connection.count("COMMIT")
             return gone
 
-        gone = connections.run(both)
+        gone = _together(connections, both)
         return gone, gone < DELETED
+
+
+def _together(connections: Connections, use: Callable[[RawConnection], R]) -> R:
+    """Return what *use* does with a connection, as one transaction."""
+
+    def transaction(connection: RawConnection) -> R:
+        connection.count("BEGIN")
+        result = use(connection)
+        connection.count("COMMIT")
+        return result
+
+    return connections.run(transaction)
