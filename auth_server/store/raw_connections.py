@@ -55,6 +55,14 @@ class RawConnection(Protocol):
         """Hang up."""
 
 
+class _Pool:
+    """The connections of one process that nobody uses, and the places for those in use."""
+
+    def __init__(self) -> None:
+        self.idle: deque[RawConnection] = deque()
+        self.places = threading.BoundedSemaphore(MOST)
+
+
 class Connections:
     """Those of one process, opened when they are needed; whoever's answer is waited for has one. None crosses a fork.
 
@@ -66,9 +74,7 @@ class Connections:
     def __init__(self, engine: Engine, wrap: Callable[[Any], RawConnection]) -> None:
         self._engine, self._wrap = engine, wrap
         self._silence = silence(engine)
-        self._pid = 0
-        self._idle: deque[RawConnection] = deque()
-        self._places = threading.BoundedSemaphore(MOST)
+        self._pools: dict[int, _Pool] = {}  # by process: after a fork the parent's are still known here, and not used
 
     def on_change(self, listener: Callable[[int], None]) -> None:
         """Have *listener* told of each generation that a transaction of this process has made."""
@@ -88,21 +94,21 @@ class Connections:
         Raises:
             Unavailable: the database does not answer, or was too busy for too long.
         """
-        if self._pid != os.getpid():
-            self._idle, self._places, self._pid = deque(), threading.BoundedSemaphore(MOST), os.getpid()
+        pid = os.getpid()
+        pool = self._pools.get(pid) or self._pools.setdefault(pid, _Pool())  # one step: the first threads get the same
         self._silence.check()
-        if not self._places.acquire(timeout=TIMEOUT):
+        if not pool.places.acquire(timeout=TIMEOUT):
             raise Unavailable("too many wait for the database")
         try:
             for tried in range(TRIES):
-                connection = self._connection()
+                connection = self._connection(pool)
                 try:
                     result = use(connection)
                 except TryAgain:
                     if connection.is_open():
                         self._silence.over()
                         connection.rollback()
-                        self._idle.append(connection)
+                        pool.idle.append(connection)
                     time.sleep(random.uniform(0, min(PAUSE, 0.001 * 2**tried)))
                 except BaseException:  # nothing is swallowed: a connection that failed is not used again (S-135)
                     if not connection.is_open():
@@ -114,17 +120,17 @@ class Connections:
                     raise
                 else:
                     self._silence.over()
-                    self._idle.append(connection)
+                    pool.idle.append(connection)
                     return result
             raise Unavailable("others were in the way in the database, again and again")
         finally:
-            self._places.release()
+            pool.places.release()
 
-    def _connection(self) -> RawConnection:
+    def _connection(self, pool: _Pool) -> RawConnection:
         now = time.monotonic()
         while True:
             try:
-                connection = self._idle.pop()  # the one that was used last: the others may rest
+                connection = pool.idle.pop()  # the one that was used last: the others may rest
             except IndexError:
                 break
             if now - connection.used_at < UNUSED or connection.is_alive():
@@ -145,10 +151,9 @@ class Connections:
 
     def close(self) -> None:
         """Hang up where nobody waits; before a fork there must be no connection."""
-        if self._pid != os.getpid():
-            return
-        while True:
+        pool = self._pools.get(os.getpid())
+        while pool:
             try:
-                self._idle.pop().close()
+                pool.idle.pop().close()
             except IndexError:
                 return

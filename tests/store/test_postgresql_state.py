@@ -1,7 +1,10 @@
 """State in PostgreSQL keeps what every State promises, also where its transactions are SERIALIZABLE."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -72,5 +75,38 @@ def test_what_fails_at_the_commit_is_not_acknowledged(empty: str) -> None:
         connections.run(lambda connection: connection.rows_flushed(insert))  # type: ignore[attr-defined]
     assert connections.rows("SELECT * FROM twice") == []
     connections.rows("DROP TABLE twice")
+    connections.close()
+    engine.dispose()
+
+
+def test_the_first_two_threads_of_a_process_share_one_pool(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each makes it, as none is there; who comes second has not taken away the first one's place."""
+    engine = create(empty)
+    connections = Connections(engine, PostgresqlConnection)
+    made: list[object] = []
+    second_makes_one, first_has_a_place = threading.Event(), threading.Event()
+    both_have_one = threading.Barrier(2, timeout=10)
+
+    class Places(threading.BoundedSemaphore):
+        def __init__(self, value: int) -> None:
+            super().__init__(value)
+            made.append(self)
+            if len(made) == 1:
+                second.append(pool.submit(connections.run, use))
+                second_makes_one.wait(10)
+            else:
+                second_makes_one.set()
+                first_has_a_place.wait(10)
+
+    def use(connection: Any) -> int:
+        first_has_a_place.set()
+        both_have_one.wait()
+        return int(connection.rows("SELECT 1")[0][0])
+
+    monkeypatch.setattr("auth_server.store.raw_connections.threading.BoundedSemaphore", Places)
+    second: list[Any] = []
+    with ThreadPoolExecutor(2) as pool:
+        assert pool.submit(connections.run, use).result(20) == 1
+        assert second[0].result(20) == 1
     connections.close()
     engine.dispose()
