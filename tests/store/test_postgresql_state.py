@@ -79,6 +79,36 @@ def test_what_fails_at_the_commit_is_not_acknowledged(empty: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("column", ["client_id", "subject", "family"])
+def test_limits_are_kept_by_one_plan_whatever_the_statistics_say(column: str, empty: str) -> None:
+    """Where others have most of the tokens PostgreSQL would plan each time; and what it plans early must do later."""
+    engine = create(empty)
+    limited = {"client_id": None, "subject": None, "family": None, column: b"limited"}
+    put = (
+        f"SELECT state_put_among_{column}("
+        "1, :key, NULL, 'x', CAST(:client_id AS bytea), CAST(:subject AS bytea), CAST(:family AS bytea), 2, 0)"
+    )
+    others = "SELECT 1, sha256(n::text::bytea), 'x', 'o', 'o', 'o' FROM generate_series(1, 20000) AS n"
+    scans = "SELECT seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'state_entries'"
+    functions = "SELECT proconfig FROM pg_proc WHERE proname LIKE 'state_put_among_%'"
+
+    with writing(engine) as connection:
+        connection.execute(text("TRUNCATE state_entries"))
+        connection.execute(text("ANALYZE state_entries"))
+        connection.execute(text(put), {"key": b"planned while it is empty"} | limited)
+        connection.execute(text(f"INSERT INTO state_entries (kind, key, data, client_id, subject, family) {others}"))
+        for number in range(10):
+            connection.execute(text(put), {"key": b"%d" % number} | limited)
+        read, fetched = connection.execute(text(scans)).one()
+        kept = connection.execute(text(f"SELECT count(*) FROM state_entries WHERE {column} = 'limited'")).scalar_one()
+        settings = connection.execute(text(functions)).all()
+    engine.dispose()
+    assert (read, kept) == (0, 2)
+    assert fetched < 100
+    assert len(settings) == 3
+    assert all("plan_cache_mode=force_generic_plan" in found for (found,) in settings)
+
+
 def test_the_first_two_threads_of_a_process_share_one_pool(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each makes it, as none is there; who comes second has not taken away the first one's place."""
     engine = create(empty)
