@@ -40,13 +40,10 @@ from auth_server.settings import MAX_TOKEN_TTL, Settings
 from auth_server.store import database_files, schema, tables
 from auth_server.store import engine as engines
 from auth_server.store.cached_records import CachedRecords
-from auth_server.store.database_state import DatabaseState, Dialect
-from auth_server.store.generation import Generation
 from auth_server.store.guess import Guess
-from auth_server.store.optimistic_state import Conditional, OptimisticState
-from auth_server.store.raw_connections import Connections
-from auth_server.store.recent import Recent
+from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.records import Records
+from auth_server.store.server_database import server_database
 from auth_server.store.sql_records import SqlRecords
 from auth_server.store.sql_state import SqliteState
 from auth_server.store.state import Rate, State
@@ -268,44 +265,10 @@ def _sealing(settings: Settings, records: Records, random: Random) -> Sealing:
     return Sealing(read_key(given, settings.keys_path, random, may_create=not records.keys.all()), random)
 
 
-@dataclass(frozen=True)
-class Database:
-    """The driver's own connections to a server database, and what is asked by them."""
-
-    connections: Connections
-    generation: Generation
-    dialect: Dialect
-
-    def state(self) -> Conditional:
-        """Return the short-lived state in it."""
-        return DatabaseState(self.connections, self.dialect, self.generation, Recent())
-
-    def lasting_state(self) -> Conditional:
-        """Return that part of it which is not in Redis; no token is."""
-        return DatabaseState(self.connections, self.dialect, self.generation)
-
-
-def database(engine: Engine) -> Database | None:
-    """Return what is to be had by the driver alone; None for SQLite, which has shortcuts of its own."""
-    if engine.dialect.name == "sqlite":
-        return None
-    if engine.dialect.name == "postgresql":  # each loads its driver: only where it is used
-        from auth_server.store.postgresql_connection import PostgresqlConnection
-        from auth_server.store.postgresql_state import PostgresqlState
-
-        connections = Connections(engine, PostgresqlConnection)
-        return Database(connections, Generation(connections), PostgresqlState())
-    from auth_server.store.mariadb_connection import MariadbConnection
-    from auth_server.store.mariadb_state import MariadbState
-
-    connections = Connections(engine, MariadbConnection)
-    return Database(connections, Generation(connections), MariadbState())
-
-
 def _opened(settings: Settings, at: Stores, clock: Clock) -> tuple[Records, State]:
     """Return the records, and the state: beside them in a server database, else in a file; with Redis, in both."""
-    direct = database(at.records)
-    records = CachedRecords(SqlRecords(at.records, direct.generation if direct else None))
+    direct = server_database(at.records)
+    records = CachedRecords(SqlRecords(at.records, direct))
     guess = direct.generation.guess if direct else Guess()
     if settings.redis_url is None:
         return records, OptimisticState(direct.state(), guess) if direct else SqliteState(settings.home / STATE_FILE)

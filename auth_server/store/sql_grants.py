@@ -9,7 +9,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 from auth_server.store import tables
 from auth_server.store.engine import all_retried, purge_expired, reading, writing
 from auth_server.store.records import Consent, RefreshFamily
-from auth_server.store.sqlite_shortcuts import SqliteShortcuts
+from auth_server.store.shortcuts import Shortcuts
 from auth_server.store.state import Page
 
 
@@ -21,16 +21,11 @@ def _consent(row: Any) -> Consent:
 class SqlConsents:
     table = tables.consents
 
-    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+    def __init__(self, engine: Engine, shortcuts: Shortcuts) -> None:
         self._engine, self._shortcuts = engine, shortcuts
 
     def get(self, uid: str, client_id: str) -> Consent | None:
-        if self._shortcuts is not None:
-            return self._shortcuts.consent(uid, client_id)
-        c = self.table.c
-        with reading(self._engine) as connection:
-            row = connection.execute(select(self.table).where(c.uid == uid, c.client_id == client_id)).one_or_none()
-        return _consent(row) if row else None
+        return self._shortcuts.consent(uid, client_id)
 
     def put(self, consent: Consent) -> None:
         c = self.table.c
@@ -58,29 +53,18 @@ class SqlConsents:
 class SqlRefreshFamilies:
     table = tables.refresh_families
 
-    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+    def __init__(self, engine: Engine, shortcuts: Shortcuts) -> None:
         self._engine, self._shortcuts = engine, shortcuts
 
     def get(self, family_id: str) -> RefreshFamily | None:
-        if self._shortcuts is not None:
-            return self._shortcuts.family(family_id)
-        with reading(self._engine) as connection:
-            row = connection.execute(select(self.table).where(self.table.c.family_id == family_id)).one_or_none()
-        return RefreshFamily(**row._mapping) if row else None
+        return self._shortcuts.family(family_id)
 
     def add(self, family: RefreshFamily) -> None:
         with writing(self._engine) as connection:
             connection.execute(insert(self.table).values(**asdict(family)))
 
     def advance(self, family_id: str, number: int, at: int, expires_at: int, data: bytes | None = None) -> bool:
-        if self._shortcuts is not None:
-            return self._shortcuts.advance(family_id, number, at, expires_at, data)
-        c = self.table.c
-        counts = (c.family_id == family_id) & (c.number == number)
-        with writing(self._engine) as connection:
-            values: dict[str, object] = {"number": number + 1, "used_at": at, "expires_at": expires_at}
-            values |= {} if data is None else {"data": data}
-            return connection.execute(update(self.table).where(counts).values(**values)).rowcount > 0
+        return self._shortcuts.advance(family_id, number, at, expires_at, data)
 
     def remove(self, *, family_id: str | None = None, uid: str | None = None, client_id: str | None = None) -> int:
         named = {"family_id": family_id, "uid": uid, "client_id": client_id}

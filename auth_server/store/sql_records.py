@@ -22,8 +22,9 @@ from sqlalchemy import (
 from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import sql_registrations, tables
 from auth_server.store.engine import all_retried, lock, move_generation, reading, retried, rows, server_time, writing
-from auth_server.store.generation import Generation
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
+from auth_server.store.server_database import ServerDatabase, server_database
+from auth_server.store.shortcuts import Shortcuts
 from auth_server.store.sql_grants import SqlConsents, SqlRefreshFamilies
 from auth_server.store.sql_outbox import SqlOutbox
 from auth_server.store.sql_passcodes import SqlPasscodes
@@ -40,30 +41,32 @@ class SqlRecords:
 
     Args:
         engine: from `engine.create`; its schema is up to date.
-        generation: of the same database, where it is a server's; else SQLAlchemy asks.
+        direct: the same database by its driver alone, where it is a server's; what it has cached is shared.
     """
 
-    def __init__(self, engine: Engine, generation: Generation | None = None) -> None:
+    def __init__(self, engine: Engine, direct: ServerDatabase | None = None) -> None:
         self.engine = engine
-        self._generation = generation
+        direct = direct or server_database(engine)
+        self._generation = direct.generation if direct else None
         self.is_far = engine.dialect.name != "sqlite"
-        self._shortcuts = SqliteShortcuts(engine) if engine.dialect.name == "sqlite" else None
-        self.users = SqlUsers(engine, self._shortcuts)
+        shortcuts = direct.shortcuts if direct else SqliteShortcuts(engine)
+        self._sqlite = shortcuts if isinstance(shortcuts, SqliteShortcuts) else None
+        self.users = SqlUsers(engine, shortcuts)
         self.passcodes = SqlPasscodes(engine)
         self.clients = SqlClients(engine)
         self.initial_tokens = SqlInitialTokens(engine)
-        self.tokens = SqlStoredTokens(engine, self._shortcuts)
-        self.consents = SqlConsents(engine, self._shortcuts)
-        self.refresh_families = SqlRefreshFamilies(engine, self._shortcuts)
+        self.tokens = SqlStoredTokens(engine, shortcuts)
+        self.consents = SqlConsents(engine, shortcuts)
+        self.refresh_families = SqlRefreshFamilies(engine, shortcuts)
         self.outbox = SqlOutbox(engine)
         self.keys = SqlSigningKeys(engine)
-        self.audit = SqlAudit(engine, self._shortcuts)
+        self.audit = SqlAudit(engine, shortcuts)
         self.leases = SqlLeases(engine)
 
     def generation(self) -> int:
         if self._generation is not None:
             return self._generation.now()
-        return self._stored_generation() if self._shortcuts is None else self._shortcuts.generation()
+        return self._stored_generation() if self._sqlite is None else self._sqlite.generation()
 
     @retried
     def _stored_generation(self) -> int:
@@ -74,8 +77,8 @@ class SqlRecords:
         return nullcontext() if self._generation is None else self._generation
 
     def sync(self) -> None:
-        if self._shortcuts is not None:
-            self._shortcuts.sync()
+        if self._sqlite is not None:
+            self._sqlite.sync()
 
     def publish(self) -> None:
         if self._generation is not None:
@@ -88,8 +91,8 @@ class SqlRecords:
         self._stored_generation()
 
     def close(self) -> None:
-        if self._shortcuts is not None:
-            self._shortcuts.close()
+        if self._sqlite is not None:
+            self._sqlite.close()
         if self._generation is not None:
             self._generation.close()
         self.engine.dispose()
@@ -179,7 +182,7 @@ class SqlUsers(_Repository):
     table = tables.users
     identity = "uid"
 
-    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+    def __init__(self, engine: Engine, shortcuts: Shortcuts) -> None:
         super().__init__(engine)
         self._shortcuts = shortcuts
 
@@ -192,10 +195,7 @@ class SqlUsers(_Repository):
         return {user.uid: user for user in users}
 
     def by_name(self, name: str) -> User | None:
-        if self._shortcuts is not None:
-            return self._shortcuts.user_by_name(name)
-        row = self._one("name", name)
-        return User(**row._mapping) if row else None
+        return self._shortcuts.user_by_name(name)
 
     def add(self, user: User) -> User:
         values = {name: value for name, value in _values(user).items() if name != "number"}
@@ -341,9 +341,9 @@ class SqlSigningKeys:
 class SqlAudit:
     table = tables.audit_events
 
-    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+    def __init__(self, engine: Engine, shortcuts: Shortcuts) -> None:
         self._engine = engine
-        self.note = shortcuts.note if shortcuts is not None else self.add
+        self.note = shortcuts.note
 
     def add(self, event: AuditEvent) -> None:
         values = {name: value for name, value in asdict(event).items() if name != "number"}

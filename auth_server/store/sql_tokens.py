@@ -9,7 +9,7 @@ from sqlalchemy import Engine, Select, delete, insert, or_, select, update
 from auth_server.store import tables
 from auth_server.store.engine import all_retried, purge_expired, reading, rows, writing
 from auth_server.store.records import StoredToken
-from auth_server.store.sqlite_shortcuts import SqliteShortcuts
+from auth_server.store.shortcuts import Shortcuts
 from auth_server.store.state import BATCH, Page, key_range
 
 _HIGHEST = 2**63 - 1
@@ -19,17 +19,13 @@ _HIGHEST = 2**63 - 1
 class SqlStoredTokens:
     table = tables.stored_tokens
 
-    def __init__(self, engine: Engine, shortcuts: SqliteShortcuts | None = None) -> None:
+    def __init__(self, engine: Engine, shortcuts: Shortcuts) -> None:
         self._engine, self._shortcuts = engine, shortcuts
         columns = [self.table.c[f.name] for f in fields(StoredToken)]
         self._select = select(*columns)
 
     def get(self, key: bytes) -> StoredToken | None:
-        if self._shortcuts is not None:
-            return self._shortcuts.token(key)
-        with reading(self._engine) as connection:
-            row = connection.execute(self._select.where(self.table.c.key == key)).one_or_none()
-        return StoredToken(**row._mapping) if row else None
+        return self._shortcuts.token(key)
 
     def add(self, token: StoredToken) -> None:
         with writing(self._engine) as connection:

@@ -1,47 +1,33 @@
-"""The statements on the durable records that hot paths make, by SQLite's raw driver: Core costs 100 µs each over it."""
+"""The shortcuts of SQLite."""
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
-from sqlalchemy import JSON, Boolean, Engine
+from sqlalchemy import Engine
 
 from auth_server.errors import Unavailable
-from auth_server.store import tables
 from auth_server.store.engine import TIMEOUT, mark, turn
 from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import UNSETTLED, Mark
 from auth_server.store.records import AuditEvent, Consent, RefreshFamily, StoredToken, User
+from auth_server.store.shortcuts import NOTED, Row, consent, noted, select, storable_name, user
 from auth_server.store.sqlite_readers import Readers
 
 _GENERATION = "SELECT value FROM generation"
-_TOKEN = f"SELECT {', '.join(field.name for field in fields(StoredToken))} FROM stored_tokens WHERE key = ?"
-_USER = f"SELECT {', '.join(field.name for field in fields(User))} FROM users WHERE name = ?"
-_FAMILY = f"SELECT {', '.join(field.name for field in fields(RefreshFamily))} FROM refresh_families WHERE family_id = ?"
-_CONSENT = f"SELECT {', '.join(field.name for field in fields(Consent))} FROM consents WHERE uid = ? AND client_id = ?"
+_TOKEN = f"{select(StoredToken, 'stored_tokens')} WHERE key = ?"
+_USER = f"{select(User, 'users')} WHERE name = ?"
+_FAMILY = f"{select(RefreshFamily, 'refresh_families')} WHERE family_id = ?"
+_CONSENT = f"{select(Consent, 'consents')} WHERE uid = ? AND client_id = ?"
 _ADVANCE = (
     "UPDATE refresh_families SET number = number + 1, used_at = ?, expires_at = ?, data = coalesce(?, data)"
     " WHERE family_id = ? AND number = ?"
 )
-_NOTE = "INSERT INTO audit_events (at, event, outcome, actor, client_id, address, details) VALUES (?, ?, ?, ?, ?, ?, ?)"
-
-
-def _from_driver(name: str) -> Callable[[Any], Any] | None:
-    """What SQLAlchemy would make of a column's value; None where it is used as it is."""
-    kind = tables.users.c[name].type
-    if isinstance(kind, JSON):
-        return orjson.loads
-    return bool if isinstance(kind, Boolean) else None
-
-
-_USER_COLUMNS = [(place, make) for place, field in enumerate(fields(User)) if (make := _from_driver(field.name))]
+_NOTE = f"INSERT INTO audit_events ({', '.join(NOTED)}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class SqliteShortcuts:
-    """Raw connections to a SQLite store: some that read, one that writes; none crosses a fork.
+    """Raw connections (`shortcuts.Shortcuts`): some that read, some that write; none crosses a fork.
 
     Args:
         engine: of the same store; its writers and ours take turns.
@@ -61,12 +47,11 @@ class SqliteShortcuts:
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=TIMEOUT, isolation_level=None, check_same_thread=False)
 
-    def _one(self, query: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Row]:
         try:
-            rows = self._readers.rows(query, values)
+            return self._readers.rows(query, values)
         except sqlite3.Error as error:
             raise _unavailable(error) from error
-        return rows[0] if rows else None
 
     # ---- reading
     def generation(self) -> int:
@@ -77,55 +62,37 @@ class SqliteShortcuts:
         known, generation = self._known
         if stands == known != UNSETTLED:
             return generation
-        row = self._one(_GENERATION)
-        generation = row[0] if row else -1
+        rows = self._rows(_GENERATION)
+        generation = rows[0][0] if rows else -1
         self._known = (stands, generation)
         return generation
 
     def token(self, key: bytes) -> StoredToken | None:
-        """Return what `StoredTokens.get` does."""
-        row = self._one(_TOKEN, (key,))
-        return StoredToken(*row) if row else None
+        rows = self._rows(_TOKEN, (key,))
+        return StoredToken(*rows[0]) if rows else None
 
     def family(self, family_id: str) -> RefreshFamily | None:
-        """Return what `RefreshFamilies.get` does."""
-        row = self._one(_FAMILY, (family_id,))
-        return RefreshFamily(*row) if row else None
+        rows = self._rows(_FAMILY, (family_id,))
+        return RefreshFamily(*rows[0]) if rows else None
 
     def consent(self, uid: str, client_id: str) -> Consent | None:
-        """Return what `Consents.get` does."""
-        row = self._one(_CONSENT, (uid, client_id))
-        if row is None:
-            return None
-        values = list(row)
-        values[-1] = tuple(orjson.loads(values[-1]))
-        return Consent(*values)
+        return consent(self._rows(_CONSENT, (uid, client_id)))
 
     def user_by_name(self, name: str) -> User | None:
-        """Return what `Users.by_name` does, known or not in the same time."""
-        row = self._one(_USER, (name.encode("utf-8", "surrogatepass").decode("utf-8", "replace"),))
-        if row is None:
-            return None
-        values = list(row)
-        for place, make in _USER_COLUMNS:
-            values[place] = make(values[place])
-        return User(*values)
+        return user(self._rows(_USER, (storable_name(name),)))
 
     # ---- writing
     def note(self, event: AuditEvent) -> None:
         """Do what `Audit.note` does: the event survives the death of processes at once, power loss after `sync`."""
-        details = orjson.dumps(dict(event.details)).decode()
-        values = (event.at, event.event, event.outcome, event.actor, event.client_id, event.address, details)
         with turn(self._engine):
             try:
-                self._writer("NORMAL").execute(_NOTE, values)
+                self._writer("NORMAL").execute(_NOTE, noted(event))
             except sqlite3.Error as error:
                 self._close_writers()
                 raise _unavailable(error) from error
         self._noted = True
 
     def advance(self, family_id: str, number: int, at: int, expires_at: int, data: bytes | None) -> bool:
-        """Do what `RefreshFamilies.advance` does."""
         values = (at, expires_at, data, family_id, number)
         try:
             return self._synced.run(lambda connection: connection.execute(_ADVANCE, values).rowcount) > 0
@@ -147,7 +114,7 @@ class SqliteShortcuts:
             return
         self._noted, done = False, False  # before: what is noted meanwhile counts for the next time
         try:
-            busy, logged, copied = self._one("PRAGMA wal_checkpoint(PASSIVE)") or (1, 0, 0)
+            busy, logged, copied = (self._rows("PRAGMA wal_checkpoint(PASSIVE)") or [(1, 0, 0)])[0]
             done = not busy and copied >= logged
         finally:
             self._noted = self._noted or not done

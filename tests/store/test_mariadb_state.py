@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 
-from auth_server import assembly
 from auth_server.store import mariadb_state
 from auth_server.store.engine import create
 from auth_server.store.mariadb_connection import MariadbConnection
 from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.raw_connections import Row
 from auth_server.store.schema import RECORDS, SHARED_STATE
+from auth_server.store.server_database import server_database
 from auth_server.store.state import Index, State
 from tests import proves
 from tests.servers.mariadb import MariaDB
@@ -24,7 +24,7 @@ from tests.store.opening import migrated
 
 def opened(url: str) -> State:
     """Open the state at *url*."""
-    database = assembly.database(create(url))
+    database = server_database(create(url))
     assert database is not None
     return OptimisticState(database.state(), database.generation.guess)
 

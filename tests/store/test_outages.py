@@ -10,11 +10,11 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Engine, text
 
-from auth_server import assembly
 from auth_server.errors import Unavailable
 from auth_server.store.engine import create, reading, writing
 from auth_server.store.raw_connections import RawConnection
 from auth_server.store.schema import RECORDS, upgrade
+from auth_server.store.server_database import server_database
 from auth_server.store.sql_records import SqlRecords
 from tests import proves
 from tests.people import join
@@ -84,7 +84,7 @@ class TestMariaDB:
 
     def test_connections_that_only_read_are_left(self, store: Engine, own_mariadb: MariaDB) -> None:
         """All, when one is refused: the name may lead to another server by now, and what this one knows is old."""
-        database = assembly.database(store)
+        database = server_database(store)
         assert database is not None
         together = threading.Barrier(3)
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from auth_server import assembly
 from auth_server.errors import Unavailable
 from auth_server.store.engine import create, writing
 from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.postgresql_connection import PostgresqlConnection
 from auth_server.store.raw_connections import Connections
 from auth_server.store.schema import RECORDS, SHARED_STATE
+from auth_server.store.server_database import server_database
 from auth_server.store.state import State
 from tests import proves
 from tests.servers.postgresql import PostgreSQL
@@ -28,7 +28,7 @@ SERIALIZABLE = "&options=-c%20default_transaction_isolation%3Dserializable"
 
 def opened(url: str) -> State:
     """Open the state at *url*."""
-    database = assembly.database(create(url))
+    database = server_database(create(url))
     assert database is not None
     return OptimisticState(database.state(), database.generation.guess)
 

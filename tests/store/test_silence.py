@@ -8,11 +8,11 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import make_url, text
 
-from auth_server import assembly
 from auth_server.errors import Unavailable
 from auth_server.store import impatient, mariadb, postgresql_connection, silence
 from auth_server.store.engine import create, reading
 from auth_server.store.redis_state import RedisState
+from auth_server.store.server_database import server_database
 from tests import proves
 from tests.servers import proxy
 from tests.servers.postgresql import PostgreSQL
@@ -63,7 +63,7 @@ def ask(request: pytest.FixtureRequest, slow: Proxy) -> Iterator[Ask]:
             url.update_query_dict({"host": "127.0.0.1", "connect_timeout": "1"}).render_as_string(hide_password=False)
         )
     if request.param != "records":
-        database = assembly.database(engine)
+        database = server_database(engine)
         assert database is not None
         yield lambda: database.connections.rows("SELECT 1")
         database.connections.close()
