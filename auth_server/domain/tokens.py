@@ -36,7 +36,7 @@ class Token:
         kid: the key that signed it; empty unless it is a JWT.
         cnf: the key that it is bound to (RFC 7800); None for one that counts by itself.
         idle: seconds it lives without use; 0 for no limit.
-        parent: key of the app password that a session was made with.
+        parent: key of the app password that a session was made with; else what tokens of one origin share.
         login_address, address: from where it was used first, and last.
         login_at: when it was used first; 0 for never, or if that was when it was made.
         password_version: of the user when a session was made by password; 0 where that does not matter.
@@ -121,15 +121,30 @@ class Living:
         return self.user is not None and not self.token.is_client_session
 
 
+OWN = "client_credentials"  # the grant by which a client asks for tokens of its own
+
+
+def limit(client: Client) -> tuple[Keep | None, bytes | None]:
+    """Return how many tokens of its own a client may have, and what they have in common; None if it is the client.
+
+    Those of people do not count, and are not displaced: a client that may have some needs a mark on its own.
+    """
+    if client.token_limit <= 0:
+        return None, None
+    if client.grant_types == (OWN,):
+        return Keep(Index.CLIENT, client.token_limit), None
+    return Keep(Index.FAMILY, client.token_limit), credentials.digest(f"{OWN} {client.client_id}")
+
+
 def _stays(living: Living) -> bool:
     """Tell whether no newer token displaces this one: that leaves no mark, for then each issue would have to wait.
 
-    Those are sessions of app passwords, and what a client holds that has a limit and asks for tokens of its own.
+    Those are sessions of app passwords, and what a client with a limit asks for itself (as `limit` tells them).
     """
-    client = living.client
-    if client is not None and client.token_limit > 0 and "client_credentials" in client.grant_types:
+    token, client = living.token, living.client
+    if client is not None and client.token_limit > 0 and (token.grant_type == OWN or client.grant_types == (OWN,)):
         return False
-    return not (living.token.provider == "application" and living.token.method == "session")
+    return not (token.provider == "application" and token.method == "session")
 
 
 _FORGOTTEN: tuple[bytes, int, Token | None] = (b"", 0, None)  # read when nothing was yet

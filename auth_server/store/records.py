@@ -85,7 +85,7 @@ class Client:
     resource: tuple[str, ...] = ()  # what it answers for as a resource service
     token_format: Literal["opaque", "jwt"] = "opaque"
     access_token_ttl: int | None = None  # seconds; None: the setting
-    token_limit: int = 10  # living client_credentials tokens; -1: any number
+    token_limit: int = 10  # living tokens by client_credentials; -1: any number
     jwks: Mapping[str, Any] | None = None
     jwks_uri: str = ""
     require_par: bool = False

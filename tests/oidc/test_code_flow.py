@@ -169,3 +169,13 @@ def test_revoking_a_refresh_token_ends_all_of_its_line(here: Site, party: Relyin
     assert party.post("/api/v1/oauth/revoke", token=tokens["refresh_token"]).status_code == 200
     assert here.http.get(USERINFO, headers=bearer(tokens["access_token"])).status_code == 401
     assert party.refresh(tokens["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_what_a_client_gets_for_itself_signs_nobody_out(here: Site, jane: User, browser: Browser):
+    """Its limit is one for its own tokens: the people who are signed in to it are many."""
+    grants = ("authorization_code", "refresh_token", "client_credentials")
+    party = relying_party(here, grant_types=grants, scope="openid metrics", token_limit=1)
+    person = party.tokens(browser, scope="openid")["access_token"]
+    own = [party.post(grant_type="client_credentials", scope="metrics").json["access_token"] for _ in range(2)]
+    asked = [party.post("/api/v1/oauth/introspect", token=token).json["active"] for token in (person, *own)]
+    assert asked == [True, False, True]

@@ -20,7 +20,7 @@ from auth_server.store import recent
 from auth_server.store.raw_connections import Connections
 from auth_server.store.recent import MARK, MARKS, Recent, mark_of, new_mark
 from auth_server.store.redis_connection import RedisConnection
-from auth_server.store.state import Index, Kind, Rate
+from auth_server.store.state import Index, Kind
 from tests import proves
 from tests.people import PASSWORD, bearer, join, signed_in
 from tests.servers.mariadb import MariaDB
@@ -312,27 +312,22 @@ def test_who_asks_for_what_another_has_just_ended_waits_as_well(two: Two) -> Non
     assert not two.is_alive(token)
 
 
-def test_a_token_of_a_person_is_remembered_though_its_client_has_a_limit_that_it_cannot_use_up(
-    two: Two, monkeypatch: Any
-) -> None:
-    """The limit is for tokens that a client asks for itself, and displaces whatever the client has."""
+def test_a_token_of_a_person_is_remembered_though_its_client_has_a_limit(two: Two, monkeypatch: Any) -> None:
+    """That is for tokens that the client asks for itself; no person is signed out by them."""
     user = join(two.a)
-    alone = {"grant_types": ["authorization_code"], "redirect_uris": ["https://app.example.org/"]}
-    asked = []
-    for members in (alone, {**alone, "grant_types": ["authorization_code", "client_credentials"]}):
-        client = two.a.server.clients.add({"client_name": "app", "scope": "openid", **members}).client
-        two.a.server.state.settle()
-        allowed = Authorization("client", "oauth2", "authorization_code", "openid", 3600, client=client, user=user)
-        token = issue(replace(allowed, family=os.urandom(32)), two.a.server).value
-        with monkeypatch.context() as patch:
-            patch.setattr(recent, "TERM", 600)
-            assert two.is_alive(token)
-            two.asked()
-            assert all(two.is_alive(token) for _ in range(10))
-            asked.append(two.asked())
-        two.b.server.state.draw("", 1, Rate(1, 1), 0)
-    assert asked[0] == 0
-    assert asked[1] >= 9
+    web = {"grant_types": ["authorization_code", "client_credentials"], "redirect_uris": ["https://app.example.org/"]}
+    new = two.a.server.clients.add({"client_name": "app", "scope": "openid metrics", "token_limit": 1, **web})
+    two.a.server.state.settle()
+    allowed = Authorization("client", "oauth2", "authorization_code", "openid", 3600, client=new.client, user=user)
+    token = issue(replace(allowed, family=os.urandom(32)), two.a.server).value
+    monkeypatch.setattr(recent, "TERM", 600)
+    assert two.is_alive(token)
+    two.asked()
+    assert all(two.is_alive(token) for _ in range(10))
+    assert two.asked() == 0
+    assert new.secret is not None
+    own = [two.again((new.client.client_id, new.secret)) for _ in range(3)]
+    assert [two.is_alive(one) for one in (token, *own)] == [True, False, False, True]
 
 
 @pytest.mark.parametrize("two", ["redis", "postgresql and redis"], indirect=True)

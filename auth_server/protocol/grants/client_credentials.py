@@ -1,15 +1,14 @@
 """Client credentials (RFC 6749 §4.4): a program acts for itself, or for the person who owns it."""
 
-from auth_server.domain import scopes
+from auth_server.domain import scopes, tokens
 from auth_server.domain.clients import DEFAULT_TTL
 from auth_server.protocol.client_authentication import authenticate_confidential
 from auth_server.protocol.errors import InvalidClient, InvalidScope, UnauthorizedClient
 from auth_server.protocol.feature import Authorization, Caller, Feature, Grant
 from auth_server.protocol.messages import Request
 from auth_server.protocol.server import Server
-from auth_server.store.state import Index, Keep
 
-GRANT_TYPE = "client_credentials"
+GRANT_TYPE = tokens.OWN
 
 
 def authorize(request: Request, caller: Caller, server: Server) -> Authorization:
@@ -33,6 +32,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
         user = server.records.users.get(client.owner_uid)
         if user is None or not user.enabled:
             raise InvalidClient()
+    keep, family = tokens.limit(client)
     return Authorization(
         provider="client",
         method="oauth2",
@@ -44,7 +44,8 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
         client_name=client.client_name,
         audience=client.audience,
         form=client.token_format,
-        keep=Keep(Index.CLIENT, client.token_limit) if client.token_limit > 0 else None,
+        keep=keep,
+        family=family,
     )
 
 
