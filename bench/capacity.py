@@ -149,6 +149,8 @@ def needs(costs: Iterable[Cost]) -> Iterator[tuple[str, ...]]:
         by_case.setdefault((cost.store, cost.server_kind), {})[cost.case] = cost
     for (store, kind), found in by_case.items():
         issued, checked = found[KEPT[0]].usage, found[FIRST_CHECK].usage
+        if not (issued.postgresql or issued.redis):
+            continue  # SQLite has one writer: it cannot be divided, and is no server that costs apart
         for rate in RATES:
             yield (
                 store,

@@ -2,7 +2,7 @@
 
 from auth_server.store.raw_connections import Connections
 from auth_server.store.records import AuditEvent, Consent, RefreshFamily, StoredToken, User
-from auth_server.store.shortcuts import NOTED, consent, noted, select, storable_name, user
+from auth_server.store.shortcuts import NOTED, consent, noted, select, storable, user
 
 _TOKEN = f"{select(StoredToken, 'stored_tokens')} WHERE key = $1"
 _USER = f"{select(User, 'users')} WHERE name = $1"
@@ -17,6 +17,9 @@ _NOTE = f"INSERT INTO audit_events ({', '.join(NOTED)}) VALUES ($1, $2, $3, $4, 
 
 class DatabaseShortcuts:
     """Each is one round trip, where SQLAlchemy makes three or four (`shortcuts.Shortcuts`).
+
+    A server that ends may have done what it did not tell; then it is done twice: an event is noted again, and `advance`
+    finds the next number, which its caller takes for a second use within the grace.
 
     Args:
         connections: to the database of the records.
@@ -37,7 +40,7 @@ class DatabaseShortcuts:
         return consent(self._connections.rows(_CONSENT, (uid, client_id)))
 
     def user_by_name(self, name: str) -> User | None:
-        return user(self._connections.rows(_USER, (storable_name(name),)))
+        return user(self._connections.rows(_USER, (storable(name),)), name)
 
     def note(self, event: AuditEvent) -> None:
         self._connections.count(_NOTE, noted(event))

@@ -126,7 +126,7 @@ class PostgresqlConnection:
             raise Unavailable(f"the database does not answer ({error})") from error
 
     def _send(self, name: bytes, values: Sequence[object]) -> None:
-        sent = [value if type(value) is bytes or value is None else str(value).encode() for value in values]
+        sent = [value if type(value) is bytes or value is None else _text(value) for value in values]
         formats = [_BINARY if type(value) is bytes else _TEXT for value in values]
         self._libpq.send_query_prepared(name, sent, formats, _BINARY)
 
@@ -186,6 +186,14 @@ class PostgresqlConnection:
             self._libpq.finish()
             raise TryAgain
         raise Unavailable(f"the database refuses ({_name(state)})")
+
+
+def _text(value: object) -> bytes:
+    """A value as libpq reads it, which is up to the first NUL: nothing may be found by the half of its name."""
+    text = str(value).encode()
+    if b"\0" in text:
+        raise ValueError("PostgreSQL keeps no NUL in a text")
+    return text
 
 
 def _name(state: str) -> str:

@@ -13,14 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Unavailable
-from auth_server.store.engine import TIMEOUT, on_change, silence
+from auth_server.store.engine import LONGEST, TIMEOUT, TRIES, on_change, silence
 
 R = TypeVar("R")
 Row = tuple[Any, ...]
 
 MOST = 32  # connections of a process at the same time; a thread holds one only while it waits for an answer
-TRIES = 20  # of what the database could not do because of what others did at the same moment
-PAUSE = 0.1  # seconds between two tries, at most
 UNUSED = 0.5  # seconds after which one looks whether the server has hung up meanwhile
 
 
@@ -96,20 +94,20 @@ class Connections:
         """
         pid = os.getpid()
         pool = self._pools.get(pid) or self._pools.setdefault(pid, _Pool())  # one step: the first threads get the same
-        self._silence.check()
         if not pool.places.acquire(timeout=TIMEOUT):
             raise Unavailable("too many wait for the database")
         try:
+            self._silence.check()  # after the wait: whose turn it is to find out, does
             for tried in range(TRIES):
                 connection = self._connection(pool)
                 try:
                     result = use(connection)
                 except TryAgain:
+                    self._silence.over()
                     if connection.is_open():
-                        self._silence.over()
                         connection.rollback()
                         pool.idle.append(connection)
-                    time.sleep(random.uniform(0, min(PAUSE, 0.001 * 2**tried)))
+                    time.sleep(random.uniform(0, min(LONGEST, 0.001 * 2**tried)))
                 except BaseException:  # nothing is swallowed: a connection that failed is not used again (S-135)
                     if not connection.is_open():
                         self._silence.noticed(connection.used_at)

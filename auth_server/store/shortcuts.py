@@ -52,9 +52,9 @@ def _from_driver(name: str) -> Callable[[Any], Any] | None:
 _USER_COLUMNS = [(place, make) for place, field in enumerate(fields(User)) if (make := _from_driver(field.name))]
 
 
-def user(rows: Sequence[Row]) -> User | None:
-    """Return the account that was found."""
-    if not rows:
+def user(rows: Sequence[Row], name: str) -> User | None:
+    """Return the account that was found by the `storable` form of a name."""
+    if not rows or storable(name) != name:
         return None
     values = list(rows[0])
     for place, make in _USER_COLUMNS:
@@ -71,9 +71,9 @@ def consent(rows: Sequence[Row]) -> Consent | None:
     return Consent(*values)
 
 
-def storable_name(name: str) -> str:
-    """Return what somebody sent as a name as every driver takes it; nobody is called so if that is not the same."""
-    return name.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+def storable(name: str) -> str:
+    """Return what somebody sent as a name as every driver takes it; if that is not the same, nobody is called so."""
+    return name.replace("\0", "").encode("utf-8", "ignore").decode()
 
 
 def noted(event: AuditEvent) -> Sequence[object]:

@@ -11,7 +11,7 @@ from auth_server.store.engine import TIMEOUT, mark, turn
 from auth_server.store.group_commit import GroupCommit
 from auth_server.store.mark import UNSETTLED, Mark
 from auth_server.store.records import AuditEvent, Consent, RefreshFamily, StoredToken, User
-from auth_server.store.shortcuts import NOTED, Row, consent, noted, select, storable_name, user
+from auth_server.store.shortcuts import NOTED, Row, consent, noted, select, storable, user
 from auth_server.store.sqlite_readers import Readers
 
 _GENERATION = "SELECT value FROM generation"
@@ -79,7 +79,7 @@ class SqliteShortcuts:
         return consent(self._rows(_CONSENT, (uid, client_id)))
 
     def user_by_name(self, name: str) -> User | None:
-        return user(self._rows(_USER, (storable_name(name),)))
+        return user(self._rows(_USER, (storable(name),)), name)
 
     # ---- writing
     def note(self, event: AuditEvent) -> None:

@@ -110,6 +110,7 @@ class TestUsers:
             assert records.users.by_name(text) is None
         assert records.users.get("jens") is None
         assert records.users.by_name("u1") is None
+        assert records.users.by_name("je\ud800ns") is None
 
     def test_many_users_are_read_at_once(self, records: Records) -> None:
         """Those that exist, whether they were read before or not."""
