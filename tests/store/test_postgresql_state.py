@@ -1,6 +1,7 @@
 """State in PostgreSQL keeps what every State promises, also where its transactions are SERIALIZABLE."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from auth_server.errors import Unavailable
-from auth_server.store.engine import create, writing
+from auth_server.store.engine import create, silence, writing
 from auth_server.store.optimistic_state import OptimisticState
 from auth_server.store.postgresql_connection import PostgresqlConnection
 from auth_server.store.raw_connections import Connections
@@ -138,5 +139,41 @@ def test_the_first_two_threads_of_a_process_share_one_pool(empty: str, monkeypat
     with ThreadPoolExecutor(2) as pool:
         assert pool.submit(connections.run, use).result(20) == 1
         assert second[0].result(20) == 1
+    connections.close()
+    engine.dispose()
+
+
+def test_who_finds_no_place_leaves_it_to_others_to_ask(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that was silent is asked by one at a time, and that one must be able to."""
+    monkeypatch.setattr("auth_server.store.raw_connections.MOST", 1)
+    monkeypatch.setattr("auth_server.store.raw_connections.TIMEOUT", 0.01)
+    engine = create(empty)
+    connections = Connections(engine, PostgresqlConnection)
+    taken, over = threading.Event(), threading.Event()
+
+    def hold(connection: Any) -> bool:
+        taken.set()
+        return over.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        holder = pool.submit(connections.run, hold)
+        assert taken.wait(10)
+        silence(engine).noticed(time.monotonic() - 60)
+        with pytest.raises(Unavailable, match="too many"):
+            connections.rows("SELECT 1")
+        pool.submit(silence(engine).check).result()
+        over.set()
+        assert holder.result()
+    connections.close()
+    engine.dispose()
+
+
+def test_a_text_is_never_cut_at_a_nul(empty: str) -> None:
+    """The driver's library would read half of it."""
+    engine = create(empty)
+    connections = Connections(engine, PostgresqlConnection)
+    with pytest.raises(ValueError, match="NUL"):
+        connections.rows("SELECT $1::text", ("admin\0",))
+    assert connections.rows("SELECT $1::text", ("admin",)) == [("admin",)]
     connections.close()
     engine.dispose()
