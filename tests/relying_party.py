@@ -41,6 +41,11 @@ class Browser:
         self.page, self._path = answer, path
         return answer
 
+    def cookies(self) -> str:
+        """Return what it sends of them to every page, as a header's value."""
+        kept = self.http._cookies.values()
+        return "; ".join(f"{cookie.key}={cookie.value}" for cookie in kept)
+
     def send(self, **fields: str) -> TestResponse:
         """Send the form of the page that is open, with these fields filled in."""
         return self.open(self._path, "POST", data={**self.hidden(), **fields})

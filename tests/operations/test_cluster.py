@@ -17,7 +17,18 @@ from tests.servers.postgresql import PostgreSQL
 from tests.servers.traffic import CALLERS, Traffic
 
 ROTATE = "/api/v1/admin/keys/rotate"
-KINDS = {"issue", "issue a JWT", "check", "check a dead one", "revoke", "keys", "refresh"}
+KINDS = {
+    "issue",
+    "issue a JWT",
+    "check",
+    "check a dead one",
+    "revoke",
+    "keys",
+    "refresh",
+    "session",
+    "closed",
+    "redeem",
+}
 
 
 @pytest.fixture

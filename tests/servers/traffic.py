@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -17,7 +17,7 @@ from werkzeug.test import Client as HttpClient
 
 from auth_server import assembly
 from tests.people import join
-from tests.relying_party import Browser, relying_party
+from tests.relying_party import AUTHORIZE, REDIRECT_URI, VERIFIER, Browser, relying_party
 from tests.servers.auth_server import AuthServer
 from tests.servers.visitors import FORM, INTROSPECT, REVOKE, SESSION, TOKEN, Registered, Visitor
 from tests.sites import Site
@@ -38,10 +38,10 @@ class Caller(threading.Thread):
         alive, dead: tokens whose issue, or whose revocation, was acknowledged.
     """
 
-    def __init__(self, traffic: "Traffic", number: int, refresh_token: str) -> None:
+    def __init__(self, traffic: "Traffic", number: int, refresh_token: str, cookie: str) -> None:
         super().__init__(name=f"caller {number}", daemon=True)
         self._traffic, self._random = traffic, random.Random(number)
-        self._refresh_token = refresh_token
+        self._refresh_token, self._cookie = refresh_token, cookie
         self._http = http.client.HTTPConnection("127.0.0.1", traffic.port, timeout=20)
         self.wrong: list[str] = []
         self.away: Counter[str] = Counter()
@@ -51,7 +51,7 @@ class Caller(threading.Thread):
 
     def run(self) -> None:
         calls = [self.issue, self.issue_jwt, self.check, self.check, self.revoke, self.check_dead, self.keys]
-        calls += [self.session, self.refresh]
+        calls += [self.session, self.refresh, self.code]
         while not self._traffic.over.is_set():
             call = self._random.choice(calls)
             try:
@@ -69,9 +69,11 @@ class Caller(threading.Thread):
         form: Mapping[str, str] | None = None,
         client: Registered | None = None,
         token: str = "",
+        cookie: str = "",
     ) -> tuple[int, Any] | None:
-        """Return status and JSON of an answer; None if there was none."""
+        """Return status and JSON of an answer, or where it leads; None if there was none."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {"Cookie": cookie} if cookie else {}
         if client:
             headers["Authorization"] = "Basic " + b64encode(f"{client.client_id}:{client.secret}".encode()).decode()
         body = None
@@ -96,6 +98,8 @@ class Caller(threading.Thread):
                 self.wrong.append(f"{what}: 503 without Retry-After")
             return None
         self.done[what] += 1
+        if answer.status == 303:
+            return answer.status, answer.headers["Location"]
         return answer.status, json.loads(told) if told else None
 
     def expect(self, what: str, wanted: int, answer: tuple[int, Any] | None) -> Any:
@@ -174,6 +178,25 @@ class Caller(threading.Thread):
         if told is not None:
             self._refresh_token = told["refresh_token"]
 
+    def code(self) -> None:
+        """Get a code without being asked, and redeem it again and again: it counts once, and a second try ends that.
+
+        Whoever got no answer does not know whether it was redeemed; whoever asks next is told.
+        """
+        request = f"{AUTHORIZE}?{urlencode(self._traffic.request)}"
+        located = self.expect("authorize", 303, self.call("authorize", "GET", request, cookie=self._cookie))
+        if located is None:
+            return
+        form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER}
+        form["code"] = dict(parse_qsl(urlsplit(located).query))["code"]
+        answers = [self.call("redeem", "POST", TOKEN, form, self._traffic.party) for _ in range(3)]
+        told = [answer for answer in answers if answer is not None]
+        given = [json["access_token"] for status, json in told if status == 200]
+        if len(given) > 1 or {status for status, _ in told} - {200, 400}:
+            self.wrong.append(f"redeem: {told}")
+        if 400 in [status for status, _ in told]:
+            self.dead += given
+
 
 class Traffic:
     """All callers, and what they know.
@@ -199,8 +222,12 @@ class Traffic:
         self.admin = Visitor.token(visitor, visitor.client("admin:keys"))
         self.over = threading.Event()
         self._calls, self._counted = 0, threading.Condition()
-        tokens = (party.tokens(Browser(here), scope="openid offline_access") for _ in range(CALLERS))
-        self.callers = [Caller(self, number, given["refresh_token"]) for number, given in enumerate(tokens)]
+        self.request = party.request(prompt="none")
+        self.callers = []
+        for number in range(CALLERS):
+            browser = Browser(here)
+            given = party.tokens(browser, scope="openid offline_access")
+            self.callers.append(Caller(self, number, given["refresh_token"], browser.cookies()))
 
     def count(self) -> None:
         with self._counted:
