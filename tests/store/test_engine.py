@@ -104,6 +104,7 @@ class TestPatience:
             ping(engine)
             engine.dispose()
 
+    @proves("S-135")
     def test_answer_that_comes_too_late_meets_no_other_question(
         self, database: str, postgresql_server: PostgreSQL
     ) -> None:
