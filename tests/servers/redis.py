@@ -80,6 +80,11 @@ class Redis:
             return b""
         return next((line.partition(b":")[2] for line in lines if line.startswith(name.encode() + b":")), b"")
 
+    def let_nobody_follow(self) -> None:
+        """Let its replicas hear of nothing more."""
+        self.ask("ACL", "SETUSER", "default", "-psync", "-sync")
+        self.ask("CLIENT", "KILL", "TYPE", "replica")
+
     def stop(self) -> None:
         """Kill it; what is not in a snapshot is gone."""
         if self._process is not None:

@@ -8,14 +8,15 @@ import pytest
 from auth_server import redis_url
 from auth_server.errors import AuthServerError, Unavailable
 from auth_server.store.redis_state import RedisState
-from auth_server.store.state import Index, OnceKey
+from auth_server.store.state import Entry, Index, Kind, OnceKey, State
 from tests import proves
 from tests.servers import certificates
 from tests.servers.auth_server import ROOT
 from tests.servers.processes import until
 from tests.servers.redis import Cluster, Redis, Sentinel, Watched, running, several
-from tests.store.conformance.state import EVERYTHING, NOW, TOKEN
+from tests.store.conformance.state import EVERYTHING, NOW, TOKEN, an_entry, put_many
 from tests.store.test_redis_connections import READS, WRITES, marked_entries, wrong_answers
+from tests.store.test_redis_with_journal import opened as opened_with_journal
 
 # What docs/how-to/redis.md says that suffices.
 RIGHTS = "~as:* resetchannels -@all +eval +evalsha +exists +info +role +select +get +set +setrange +incr +time +hget"
@@ -58,6 +59,31 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of this module's own, to do harm to."""
     with several(Cluster, tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
+
+
+def tokens_and_code(state: State) -> tuple[Entry, Entry, Entry]:
+    """Put two tokens and a code."""
+    one, other = put_many(state, 2)
+    code = an_entry()
+    state.put(Kind.CODE, code, NOW)
+    return one, other, code
+
+
+def end(state: State, token: Entry, code: Entry) -> None:
+    """Revoke a token and redeem a code."""
+    assert state.revoke(Index.KEY, token.key.hex()) == 1
+    taken = state.take(Kind.CODE, code.key, "client", NOW)
+    assert taken is not None
+    assert taken.first
+
+
+def check_ended(state: State, dead: Entry, alive: Entry, code: Entry) -> None:
+    """Make sure that what was acknowledged holds."""
+    assert state.get(TOKEN, dead.key, NOW) is None
+    assert state.get(TOKEN, alive.key, NOW) == alive
+    taken = state.take(Kind.CODE, code.key, "client", NOW)
+    assert taken is not None
+    assert not taken.first
 
 
 class TestTls:
@@ -146,6 +172,25 @@ class TestSentinel:
         state.close()
         before.start("--replicaof", "127.0.0.1", str(watched.master().port))
 
+    @proves("S-133")
+    def test_what_the_replica_of_a_dead_master_has_not_heard_of_holds(
+        self, watched: Watched, sqlite_files: Path
+    ) -> None:
+        """Revocations are done again before anybody sees it, codes are not redeemed again, and the rest lives on."""
+        one, other = (opened_with_journal(watched.url, sqlite_files) for _ in range(2))
+        dead, alive, code = tokens_and_code(one)
+        before = watched.master()
+        watched.settle()
+        before.let_nobody_follow()
+        end(one, dead, code)
+        before.stop()
+        until(lambda: watched.master() is not before)
+        assert watched.master().ask("EXISTS", b"as:entry:" + dead.key + b"\1") == 1
+        for state in (other, one):
+            check_ended(state, dead, alive, code)
+            state.close()
+        before.start("--replicaof", "127.0.0.1", str(watched.master().port))
+
     def test_sentinels_that_do_not_answer_are_passed_over(self, watched: Watched) -> None:
         """One that does is enough."""
         port = watched.sentinel.port
@@ -215,14 +260,23 @@ class TestCluster:
         for act in WRITES.values():
             act(state)
 
-    def test_the_replica_of_a_dead_node_takes_over(self, cluster: Cluster, state: RedisState) -> None:
-        """It is found although no URL names it."""
+    @proves("S-133")
+    def test_the_replica_of_a_dead_node_takes_over(
+        self, cluster: Cluster, state: RedisState, sqlite_files: Path
+    ) -> None:
+        """It is found although no URL names it; and where there is a journal, what it has not heard of holds."""
         entries = marked_entries(state, 20)
+        journaled = opened_with_journal(cluster.url, sqlite_files)
+        revoked, alive, code = tokens_and_code(journaled)
         dead = cluster.owner(self.PREFIX)
         replica = cluster.nodes[3]
         cluster.replicate(replica, dead)
+        dead.let_nobody_follow()
+        end(journaled, revoked, code)
         cluster.take_over(replica, dead)
-        assert wrong_answers(state, entries) == 0
+        assert wrong_answers(state, [*entries, revoked]) == 0
+        check_ended(journaled, revoked, alive, code)
+        journaled.close()
         assert state.spend([OnceKey(b"k", NOW + 1)], NOW) is None
         for act in WRITES.values():
             act(state)
