@@ -1,29 +1,62 @@
 """An update with replicas: what serves goes on while the next version's migrations add to the database."""
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
-from tests.servers.auth_server import AuthServer, free_port
+from auth_server.store import engine, schema
+from auth_server.store.schema import History
+from tests.operations.test_worker_deaths import until_it_serves, workers
+from tests.servers.auth_server import free_port, running
 from tests.servers.postgresql import PostgreSQL
+from tests.servers.processes import until
+from tests.servers.traffic import Traffic
 from tests.servers.visitors import Visitor
 
+# What a next version may do to tables that others use, as the migrations so far have done it.
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
 
-def expand(url: str) -> None:
-    """Do to every table what a next version may do: one more column with a default, and a higher version."""
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars().all()
-        for table in tables:
-            if table.endswith("_version"):
-                connection.execute(text(f"UPDATE {table} SET version_num = '9999'"))
-            else:
-                connection.execute(text(f"ALTER TABLE {table} ADD COLUMN later text NOT NULL DEFAULT ''"))
-    engine.dispose()
-    assert len(tables) > 10
+revision, down_revision = '9999', '{head}'
+
+
+def upgrade() -> None:
+    for table in {tables}:
+        op.add_column(table, sa.Column('later', sa.String(8), nullable=False, server_default=''))
+        op.create_index('ix_later_' + table, table, ['later'])
+    uid = sa.Column('uid', sa.String(16), nullable=False)
+    belongs = [sa.ForeignKeyConstraint(['uid'], ['users.uid'], name='fk_later', ondelete='CASCADE')]
+    op.create_table('later_{name}', uid, *(belongs if '{name}' == 'records' else []))
+"""
+
+
+@dataclass(frozen=True)
+class Later(History):
+    """A line of migrations with one more: that of the next version."""
+
+    place: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.place
+
+
+def expand(url: str, folder: Path) -> None:
+    """Bring a database to the next version: each table has one more column with a default, and an index on it."""
+    store = engine.create(url)
+    for history in (schema.RECORDS, schema.SHARED_STATE):
+        place = shutil.copytree(history.folder, folder / "later" / history.name)
+        tables = sorted(history.metadata.tables)
+        (place / "9999_later.py").write_text(MIGRATION.format(head=history.head, name=history.name, tables=tables))
+        assert schema.upgrade(store, Later(history.name, history.metadata, place))
+    store.dispose()
 
 
 def everything(visitor: Visitor) -> None:
@@ -37,29 +70,44 @@ def everything(visitor: Visitor) -> None:
     assert not visitor.introspect(token, client)["active"]
 
 
-@pytest.fixture
-def server(tmp_path: Path, postgresql_server: PostgreSQL) -> AuthServer:
-    """A replica that is not started yet, on PostgreSQL alone."""
-    return AuthServer(tmp_path, database_url=postgresql_server.create(f"update_{tmp_path.name}"), real_time=True)
+@pytest.mark.parametrize(
+    ("database", "kind"),
+    [("postgresql_server", "gunicorn"), ("mariadb_server", "granian")],
+    ids=["postgresql and gunicorn", "mariadb and granian"],
+)
+def test_a_replica_serves_on_while_the_schema_grows(
+    tmp_path: Path, request: pytest.FixtureRequest, database: str, kind: str
+) -> None:
+    """No caller notices anything; and its workers that die then are replaced, by such as work."""
+    url = request.getfixturevalue(database).create(f"update_{os.urandom(4).hex()}")
+    with running(tmp_path / "server", kind, database_url=url, real_time=True, auth_burst=100000) as server:
+        traffic = Traffic(server)
+        with traffic.flowing():
+            traffic.goes_on()
+            expand(url, tmp_path)
+            traffic.goes_on()
+        assert traffic.wrong() == []
+        assert traffic.away() == 0
+        before = workers(server)
+        for worker in before:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: workers(server).isdisjoint(before) and len(workers(server)) == len(before))
+        until_it_serves(server)
+        everything(Visitor(server))
+        traffic.check_at(server)
 
 
-def test_a_replica_serves_on_while_the_schema_grows(server: AuthServer) -> None:
-    """It reads and writes as before; started anew it would not be the version that the database asks for."""
-    server.start()
-    try:
-        visitor = Visitor(server)
-        everything(visitor)
-        expand(server.settings.database)
-        everything(visitor)
-        environ = {
-            "AUTH_SERVER_DATABASE_URL": server.settings.database,
-            "AUTH_SERVER_HOME": str(server.folder / "other"),
-            "AUTH_SERVER_PORT": str(free_port()),
-        }
-        for command in (["db", "upgrade"], ["serve", "--no-migrate"]):
-            started = [sys.executable, "-m", "auth_server", *command]
-            done = subprocess.run(started, env=environ, capture_output=True, text=True, timeout=60)
-            assert done.returncode == 1, done
-            assert "newer version (9999)" in done.stderr
-    finally:
-        server.stop()
+def test_what_is_started_on_a_newer_schema_says_so(tmp_path: Path, postgresql_server: PostgreSQL) -> None:
+    """It is not the version that the database asks for, and does nothing."""
+    url = postgresql_server.create(f"update_{os.urandom(4).hex()}")
+    expand(url, tmp_path)
+    environ = {
+        "AUTH_SERVER_DATABASE_URL": url,
+        "AUTH_SERVER_HOME": str(tmp_path / "home"),
+        "AUTH_SERVER_PORT": str(free_port()),
+    }
+    for command in (["db", "upgrade"], ["serve", "--no-migrate"]):
+        started = [sys.executable, "-m", "auth_server", *command]
+        done = subprocess.run(started, env=environ, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1, done
+        assert "newer version (9999)" in done.stderr
