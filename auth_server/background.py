@@ -53,9 +53,7 @@ class Background:
         server, now = self._server, self._server.clock()
         if self._keep_up() and now >= self._purge_at:  # asking for the lease is a write, so not every second
             self._purge_at = now + PURGE_EVERY
-            if clock_check.is_right(server.records, server.clock) and server.records.leases.take(
-                "purge", self._holder, now, PURGE_EVERY - 1
-            ):
+            if clock_check.is_right(server.records, server.clock) and self._may_purge():
                 self._purge()
 
     def _keep_up(self) -> bool:
@@ -73,7 +71,16 @@ class Background:
             server.records.publish()
         return True
 
+    def _may_purge(self) -> bool:
+        """Take the lease, or renew it: without that, one process more would join a long purge every minute."""
+        return self._server.records.leases.take("purge", self._holder, self._server.clock(), PURGE_EVERY - 1)
+
     def _purge(self) -> None:
+        """Delete what has expired, as long as the lease is ours.
+
+        The lease only saves work: several that purge at once, for their clocks are apart, do no harm. What one is
+        deleting the others pass over, or wait for and find gone; a client is removed by the one that has locked it.
+        """
         server, now = self._server, self._server.clock()
         for purge in (
             server.state.purge,
@@ -81,10 +88,15 @@ class Background:
             server.records.refresh_families.purge,
             server.records.initial_tokens.purge,
         ):
-            while purge(now, PURGE_BATCH) == PURGE_BATCH and not self._stop.wait(PURGE_PAUSE):
-                self._keep_up()
-        while server.clients.reap(REAP_BATCH) == REAP_BATCH and not self._stop.wait(PURGE_PAUSE):
-            self._keep_up()
+            while purge(now, PURGE_BATCH) == PURGE_BATCH:
+                if not self._purges_on():
+                    return
+        while server.clients.reap(REAP_BATCH) == REAP_BATCH and self._purges_on():
+            pass
+
+    def _purges_on(self) -> bool:
+        """Let others have a turn and see to what cannot wait; tell whether to go on with the next batch."""
+        return not self._stop.wait(PURGE_PAUSE) and (not self._keep_up() or self._may_purge())
 
     def _send_couriers(self) -> None:
         """Send somebody to each client that must be told something: a slow one delays no other (S-096)."""

@@ -3,11 +3,13 @@
 import sqlite3
 from pathlib import Path
 
-from auth_server.background import Background
+import pytest
+
+from auth_server.background import PURGE_EVERY, Background
 from tests.people import join
 from tests.sites import Site, site
 
-DAY = 86400
+DAY, HOUR = 86400, 3600
 
 
 def rows(here: Site, file: str, table: str) -> int:
@@ -38,12 +40,48 @@ def test_one_process_of_many_purges(tmp_path: Path):
     """The others leave it to the holder of the lease, and take over when it is gone."""
     here = site(tmp_path)
     first, second = Background(here.server), Background(here.server)
-    first.tick()
     here.token("metrics")
+    here.clock.advance(DAY)
+    here.token("metrics")
+    here.clock.advance(HOUR - 20)
+    first.tick()
+    assert rows(here, "state.db", "entries") == 1
     here.clock.advance(30)
     second.tick()
-    here.clock.advance(DAY - 30)
+    assert rows(here, "state.db", "entries") == 1  # though it has expired
+    here.clock.advance(PURGE_EVERY)
     second.tick()
+    assert rows(here, "state.db", "entries") == 0
+
+
+@pytest.mark.parametrize(("pause", "seen"), [(40, [4, 3, 2, 1, 0, 0]), (PURGE_EVERY, [4])])
+def test_a_long_purge_stays_with_the_one_that_began_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: int, seen: list[int]
+):
+    """It renews its lease, so that no other joins in; and leaves off when it has lost it all the same."""
+    here, other = site(tmp_path), site(tmp_path)
+    first, second = Background(here.server), Background(other.server)
+    purge = here.server.state.purge
+    left: list[int] = []
+
+    def pass_time(seconds: int) -> None:
+        for clock in (here.clock, other.clock):
+            clock.advance(seconds)
+
+    def slowly(now: int, limit: int) -> int:
+        gone = purge(now, limit)
+        left.append(rows(here, "state.db", "entries"))
+        pass_time(pause)
+        second.tick()
+        return gone
+
+    monkeypatch.setattr(here.server.state, "purge", slowly)
+    monkeypatch.setattr("auth_server.background.PURGE_BATCH", 1)
+    for _ in range(5):
+        here.token("metrics")
+    pass_time(DAY)
+    first.tick()
+    assert left == seen
     assert rows(here, "state.db", "entries") == 0
 
 

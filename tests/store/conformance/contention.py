@@ -11,7 +11,7 @@ from auth_server.store.records import Client, Records, StoredKey, StoredToken, U
 from auth_server.store.state import Entry, Index, Keep, OnceKey, Page, Rate, State
 from tests import proves
 from tests.store.conformance.crowd import Crowd, killed_after
-from tests.store.conformance.records import a_client, a_key, a_user
+from tests.store.conformance.records import a_client, a_key, a_token, a_user
 from tests.store.conformance.state import NOW, TOKEN, an_entry
 
 ROUNDS = 30  # what each process tries, one after the other; all in the same order
@@ -93,6 +93,11 @@ def _take_numbered(state: State, number: int) -> None:
     state.take(TOKEN, _key(number), "client", NOW)
 
 
+def _purge_state(state: State, _: int) -> int:
+    """Purge in small batches until nothing is found; return how many went."""
+    return sum(iter(lambda: state.purge(NOW + 60, 7), 0))
+
+
 class TestStateContention:
     """State, among processes."""
 
@@ -144,6 +149,14 @@ class TestStateContention:
         """What was put before is dead when revoke returns, whatever the others do."""
         assert crowd.run(_put_and_revoke, open_state) == [[]] * crowd.size
         assert state.find(TOKEN, Index.ALL, "", Page(), NOW) == []
+
+    def test_several_may_purge_at_once(self, state: State, open_state: Callable[[], State], crowd: Crowd) -> None:
+        """What has expired goes once, and nothing else; none is in the way of another for long."""
+        living = an_entry(_key(ROUNDS * 3), expires_at=NOW + 61)
+        for entry in (living, *(an_entry(_key(number), expires_at=NOW + 60) for number in range(ROUNDS * 3))):
+            state.put(TOKEN, entry, NOW)
+        assert sum(crowd.run(_purge_state, open_state)) == ROUNDS * 3
+        assert state.get(TOKEN, living.key, NOW) == living
 
     def test_killed_process_loses_nothing_acknowledged(self, state: State, open_state: Callable[[], State]) -> None:
         """Every entry whose put had returned is there, in all indexes."""
@@ -243,6 +256,12 @@ def _add_numbered(records: Records, number: int) -> None:
     records.tokens.add(StoredToken(_key(number), None, b"data"))
 
 
+def _purge_records(records: Records, _: int) -> None:
+    """Purge in small batches until nothing is found."""
+    while records.tokens.purge(NOW, 7):
+        pass
+
+
 class TestRecordsContention:
     """Records, among processes."""
 
@@ -300,6 +319,16 @@ class TestRecordsContention:
         """However many ask."""
         won = crowd.run(_take_leases, open_records)
         assert [sum(column) for column in zip(*won, strict=True)] == [1] * ROUNDS
+
+    def test_several_may_purge_at_once(
+        self, records: Records, open_records: Callable[[], Records], crowd: Crowd
+    ) -> None:
+        """What has expired goes, and nothing else; none fails because of another."""
+        living = a_token(expires_at=NOW + 1)
+        for token in (living, *(a_token(expires_at=NOW) for _ in range(ROUNDS * 3))):
+            records.tokens.add(token)
+        crowd.run(_purge_records, open_records)
+        assert list(records.tokens.each(0)) == [living]
 
     def test_equal_generations_mean_equal_records(
         self, records: Records, open_records: Callable[[], Records], crowd: Crowd
