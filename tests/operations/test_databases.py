@@ -157,7 +157,7 @@ def test_a_worker_that_dies_in_a_transaction_leaves_neither_half_of_it_nor_its_l
                 threads.submit(visitor.ask_token, client),
                 threads.submit(visitor.call, "DELETE", at, bearer=secret),
             ]
-            until(lambda: database.waiting() == 2)
+            until(lambda: database.waiting("served") == 2)
             for worker in workers(server):
                 os.kill(worker, signal.SIGKILL)
         for call in lost:

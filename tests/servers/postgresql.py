@@ -73,9 +73,10 @@ class PostgreSQL:
         self.execute(f"ALTER SYSTEM {change}", "SELECT pg_reload_conf()")
         until(lambda: self.execute("SHOW default_transaction_read_only") == [(value,)])
 
-    def waiting(self) -> int:
-        """Return how many transactions wait for a row that another one has changed or locked."""
-        (count,) = self.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")[0]
+    def waiting(self, database: str) -> int:
+        """Return how many transactions wait for what another one has changed or locked."""
+        theirs = f"datname = '{database}' AND wait_event_type = 'Lock'"
+        (count,) = self.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {theirs}")[0]
         assert isinstance(count, int)
         return count
 
