@@ -126,12 +126,13 @@ class Connections:
 
     def _connection(self, pool: _Pool) -> RawConnection:
         now = time.monotonic()
+        unseen = max(now - UNUSED, self._silence.noticed_at)
         while True:
             try:
                 connection = pool.idle.pop()  # the one that was used last: the others may rest
             except IndexError:
                 break
-            if now - connection.used_at < UNUSED or connection.is_alive():
+            if connection.used_at > unseen or connection.is_alive():
                 connection.used_at = now
                 return connection
             connection.close()

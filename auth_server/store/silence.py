@@ -23,6 +23,7 @@ class Silence:
     def __init__(self, name: str) -> None:
         self._name = name
         self.is_on = False
+        self.noticed_at = 0.0  # when somebody last had no answer: what was connected before may be cut off
         self._again_at, self._asks = 0.0, 0
         self._lock = threading.Lock()
 
@@ -48,7 +49,7 @@ class Silence:
     def noticed(self, since: float) -> None:
         """It has not answered since that moment (time.monotonic), and the connection is closed."""
         with self._lock:
-            now = time.monotonic()
+            now = self.noticed_at = time.monotonic()
             if now - since >= SILENT:
                 self.is_on, self._again_at, self._asks = True, now, 0
             elif self._asks == threading.get_ident():  # it is away, and says so at once
