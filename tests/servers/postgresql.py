@@ -35,6 +35,7 @@ class PostgreSQL:
 
     def __init__(self, folder: Path, settings: Sequence[str] = SETTINGS) -> None:
         self.folder = folder
+        self.socket = folder / ".s.PGSQL.5432"
         self._settings = settings
         self._data = folder / "data"
 

@@ -1,4 +1,4 @@
-"""A TCP proxy before a server on this machine, which can keep the server's answers back."""
+"""A TCP proxy before a server on this machine, which can keep the server's answers back, or let nobody through."""
 
 import socket
 import threading
@@ -19,6 +19,8 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
+        self._passage = threading.Lock()  # of new connections
+        self._is_cut = False
         self._flowing = threading.Event()
         self._flowing.set()
         self._left = 0
@@ -37,20 +39,42 @@ class Proxy:
         """From now on lead new connections to another server; those that are there stay as they are."""
         self._target = target
 
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """End all connections, and let nobody through meanwhile."""
+        with self._passage:
+            self._is_cut = True
+            self._hang_up()
+        try:
+            yield
+        finally:
+            self._is_cut = False
+
     def close(self) -> None:
         """End all connections."""
         self.release()
-        for one in (self._listener, *self._sockets):
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for one in self._sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+        self._sockets = []
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = self._connect()
-                self._sockets += client, server
+                with self._passage:
+                    if self._is_cut:
+                        client.close()
+                        continue
+                    server = self._connect()
+                    self._sockets += client, server
                 threading.Thread(target=self._pump, args=(client, server), daemon=True).start()
                 threading.Thread(target=self._pump_answers, args=(server, client), daemon=True).start()
 

@@ -87,7 +87,7 @@ class TestPatience:
     @proves("S-134")
     def test_silent_server_holds_nobody_for_long(self, database: str, postgresql_server: PostgreSQL) -> None:
         """Neither those with a connection nor those without; as soon as it speaks again, all is well."""
-        with proxy.before(postgresql_server.folder / ".s.PGSQL.5432") as silent:
+        with proxy.before(postgresql_server.socket) as silent:
             engine = through(silent, database)
             ping(engine)
             silent.hold(0)
@@ -109,7 +109,7 @@ class TestPatience:
         self, database: str, postgresql_server: PostgreSQL
     ) -> None:
         """The connection whose answer was not awaited is not used again."""
-        with proxy.before(postgresql_server.folder / ".s.PGSQL.5432") as slow:
+        with proxy.before(postgresql_server.socket) as slow:
             engine = through(slow, database)
 
             check_late_answer(engine, slow)

@@ -41,7 +41,7 @@ def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         target = request.getfixturevalue("mariadb_server").socket
     else:
         postgresql: PostgreSQL = request.getfixturevalue("postgresql_server")
-        target = postgresql.folder / ".s.PGSQL.5432"
+        target = postgresql.socket
     with proxy.before(target) as between:
         yield between
 
