@@ -32,6 +32,7 @@ from tests.sites import Site, site
 TERM = 0.02
 KEY = bytes(range(32))
 STORES = ["postgresql", "mariadb", "postgresql and redis", "redis"]
+OTHER = "mariadb and redis"  # for what both of them have a part in
 
 
 # ---- what was heard, by a clock that the test moves
@@ -224,6 +225,7 @@ def test_what_is_asked_again_and_again_is_asked_of_the_store_now_and_then(two: T
 
 
 @proves("S-046", "S-132")
+@pytest.mark.parametrize("two", [*STORES, OTHER], indirect=True)
 def test_a_revocation_that_is_acknowledged_is_seen_by_who_was_just_answered(two: Two) -> None:
     """Over and over, while another replica answers from memory all the time."""
     for _ in range(10):
@@ -330,7 +332,7 @@ def test_a_token_of_a_person_is_remembered_though_its_client_has_a_limit(two: Tw
     assert [two.is_alive(one) for one in (token, *own)] == [True, False, False, True]
 
 
-@pytest.mark.parametrize("two", ["redis", "postgresql and redis"], indirect=True)
+@pytest.mark.parametrize("two", ["redis", "postgresql and redis", OTHER], indirect=True)
 def test_a_redis_that_has_lost_everything_brings_no_token_back(two: Two, request: pytest.FixtureRequest) -> None:
     """Also not by a mark that is as it was before there were any."""
     redis: Redis = request.getfixturevalue("redis_server")
