@@ -122,6 +122,20 @@ class _Untouched:
             buckets.add(bucket)
 
 
+class _Turn:
+    """A lock; while another process writes for long, nobody waits for those who wait for that."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT):
+            raise Unavailable("too many writers wait for the state file")
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+
 class SqliteState:
     """State of one machine: any number of processes share the file.
 
@@ -134,7 +148,7 @@ class SqliteState:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._readers = Readers(lambda: self._open("NORMAL"))
-        self._writing = threading.Lock()  # in-process writers take turns, for the busy handler would sleep
+        self._writing = _Turn()  # in-process writers take turns, for the busy handler would sleep
         self._synced = GroupCommit(lambda: self._writing, lambda: self._writer("FULL"), lambda: self._drop("FULL"))
         self._writers: dict[str, sqlite3.Connection] = {}
         self._pid = 0
