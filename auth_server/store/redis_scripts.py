@@ -145,6 +145,15 @@ if not row[6] then redis.call('HSET', prefix .. 'entry:' .. id, 't', now) end
 return row
 """)
 
+GIVE_BACK = Script("""
+local id, now = ARGV[1], ARGV[2]
+if read(id)[6] ~= now then return 0 end
+local score = redis.call('ZSCORE', all, id)
+forget(id)
+remember(id, score, 3)
+return 1
+""")
+
 SWAP = Script("""
 local id, data, now = ARGV[1], ARGV[2], ARGV[3]
 local row = read(id)

@@ -320,6 +320,10 @@ class RedisState:
         row = self._run(redis_scripts.TAKE, key + _KIND[kind], now, *client)
         return Taken(_entry(key, row), first=row[5] is None) if row else None
 
+    def give_back(self, kind: Kind, entry: Entry, now: int) -> None:
+        """Let an entry be taken once more, by the one who did so at *now*: it came to nothing."""
+        self._run(redis_scripts.GIVE_BACK, entry.key + _KIND[kind], now, *_fields(entry))
+
     def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
         return bool(self._run(redis_scripts.SWAP, old.key + _KIND[kind], old.data, now, *_fields(new)))
 

@@ -15,7 +15,7 @@ What is left to Redis may be lost, or be as it was a moment ago: see docs/decisi
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -128,7 +128,12 @@ class RedisWithJournal:
             return taken
         ends_at = NEVER if taken.entry.expires_at is None else taken.entry.expires_at
         claim = OnceKey(sha256(b"taken %d " % kind + key).digest(), ends_at)
-        return replace(taken, first=self._lasting.spend([claim], now) is None)
+        try:
+            return replace(taken, first=self._lasting.spend([claim], now) is None)
+        except Unavailable:  # who is told to come again must find it; should it be claimed after all, that still counts
+            with suppress(Unavailable):
+                self._redis.give_back(kind, taken.entry, now)
+            raise
 
     def swap(self, kind: Kind, old: Entry, new: Entry, now: int) -> bool:
         return self._of(kind).swap(kind, old, new, now)

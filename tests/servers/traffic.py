@@ -209,7 +209,7 @@ class Traffic:
 
     def __init__(self, server: AuthServer, port: int = 0, *, breaks: bool = False) -> None:
         self.port, self.is_behind_proxy, self.breaks = port or server.port, port != 0, breaks
-        here = _site(server)
+        here = site_of(server)
         join(here)
         party = relying_party(here)
         visitor = Visitor(server)
@@ -271,7 +271,7 @@ class Traffic:
                 caller.join(30)
 
 
-def _site(server: AuthServer) -> Site:
+def site_of(server: AuthServer) -> Site:
     """The server's stores with an application in this process, to sign a person in."""
     application = assembly.application(server.inside, assembly.stores(server.settings))
     return Site(server.inside, application, HttpClient(application), server.inside.clock)  # type: ignore[arg-type]

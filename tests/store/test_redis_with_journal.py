@@ -146,6 +146,29 @@ class TestOlderSnapshot:
         assert taken is not None
         assert taken.first
 
+    @proves("S-134")
+    def test_a_code_whose_redemption_could_not_be_noted_is_still_good(
+        self, fragile: RedisWithJournal, sqlite_files: Path
+    ) -> None:
+        """Who was told to come again redeems it, once; if it was revoked meanwhile, nobody does."""
+        code, revoked = an_entry(subject="one"), an_entry(subject="two")
+        for entry in (code, revoked):
+            fragile.put(Kind.CODE, entry, NOW)
+        store = engine.create(f"sqlite:///{sqlite_files}/state.db")
+        with engine.writing(store) as connection:
+            connection.execute(text("ALTER TABLE spent RENAME TO away"))
+        for entry in (code, revoked):
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    fragile.take(Kind.CODE, entry.key, "client", NOW)
+                assert fragile.get(Kind.CODE, entry.key, NOW) == entry
+        with engine.writing(store) as connection:
+            connection.execute(text("ALTER TABLE away RENAME TO spent"))
+        assert fragile.revoke(Index.SUBJECT, "two", Kind.CODE) == 1
+        told = [fragile.take(Kind.CODE, key, "client", NOW) for key in (code.key, code.key, revoked.key)]
+        assert [taken and taken.first for taken in told] == [True, False, None]
+        store.dispose()
+
     def test_what_was_spent_stays_spent(self, server: Redis, fragile: RedisWithJournal) -> None:
         """Redis has no part in it."""
         once = OnceKey(b"jti", NOW + 60)
