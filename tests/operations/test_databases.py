@@ -83,14 +83,20 @@ def test_what_is_published_is_answered_while_the_database_is_away(served: Served
     until(lambda: visitor.call("GET", "/readyz").status == 200)
 
 
-@proves("S-134")
+@proves("S-134", "S-055")
 def test_a_database_that_is_killed_under_load_takes_nothing_acknowledged_with_it(served: Served):
     """What needs it is answered 503 with Retry-After meanwhile; then all goes on, without a restart of ours."""
     server, database = served.server, served.database
     visitor = Visitor(server)
     traffic = Traffic(server)
     client = visitor.client("introspect")
-    kept = visitor.token(client)
+    kept, doomed = visitor.token(client), visitor.token(client)
+    session = visitor.session(visitor.user())
+    ends: list[Callable[[], Answer]] = [
+        lambda: visitor.post(REVOKE, {"token": doomed}),
+        lambda: visitor.post(REVOKE, {"token": doomed}, basic=client.basic),
+        lambda: visitor.call("DELETE", SESSION, bearer=session),
+    ]
     with traffic.flowing():
         traffic.goes_on(100)
         assert traffic.away() == 0
@@ -98,6 +104,7 @@ def test_a_database_that_is_killed_under_load_takes_nothing_acknowledged_with_it
         traffic.goes_on(20)
         assert served.is_away(visitor.ask_token(client))
         assert served.is_away(visitor.post(INTROSPECT, {"token": kept}, basic=client.basic))
+        assert [served.is_away(end()) for end in ends] == [True] * len(ends)
         database.start_again()
         traffic.goes_on(40)
         away = traffic.away()
@@ -105,7 +112,10 @@ def test_a_database_that_is_killed_under_load_takes_nothing_acknowledged_with_it
         assert traffic.away() == away
     assert traffic.wrong() == []
     traffic.check_at(server)
-    assert visitor.introspect(kept, client)["active"]
+    assert [visitor.introspect(token, client)["active"] for token in (kept, doomed)] == [True, True]
+    assert [end().status for end in ends] == [200] * len(ends)
+    assert [visitor.introspect(token, client)["active"] for token in (kept, doomed)] == [True, False]
+    assert visitor.call("GET", SESSION, bearer=session).status == 401
 
 
 @proves("S-134")
