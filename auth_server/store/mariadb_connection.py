@@ -1,6 +1,7 @@
 """A connection to MariaDB or MySQL by PyMySQL alone."""
 
 import re
+import select
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -39,6 +40,8 @@ class MariadbConnection:
             driver.autocommit(True)
         except pymysql.Error as error:
             raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+        self._readable = select.poll()
+        self._readable.register(driver._sock, select.POLLIN)
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         with self._execute(statement, values) as cursor:
@@ -64,11 +67,7 @@ class MariadbConnection:
         return cursor
 
     def is_alive(self) -> bool:
-        try:
-            self._driver.ping(reconnect=False)
-        except pymysql.Error:
-            return False
-        return True
+        return self.is_open() and not self._readable.poll(0)  # a server that says something unasked says farewell
 
     def is_open(self) -> bool:
         return bool(self._driver.open)

@@ -118,6 +118,22 @@ class TestMariaDB:
         assert "jane@example.org" in page.text
         here.server.close()
 
+    @proves("S-134")
+    def test_a_connection_is_looked_at_without_a_question(self, own_mariadb: MariaDB, store: Engine) -> None:
+        """A server that says nothing would be waited for as many times as there are connections."""
+        with proxy.before(own_mariadb.socket) as between:
+            place = f"mysql+pymysql://test@127.0.0.1:{between.port}/{store.url.database}?ssl_disabled=true"
+            engine = create(f"{place}&read_timeout=1")
+            database = server_database(engine)
+            assert database is not None
+            database.connections.rows("SELECT 1")
+            between.hold(0)
+            assert database.connections.run(lambda connection: connection.is_alive())
+            between.close()
+            until(lambda: not database.connections.run(lambda connection: connection.is_alive()))
+            database.connections.close()
+            engine.dispose()
+
     def test_sessions_are_strict_and_do_not_wait_for_ever(self, store: Engine) -> None:
         """Nothing is cut off or made up; a transaction sees what was committed before each statement."""
         with reading(store) as connection:
