@@ -193,12 +193,15 @@ class Keyring:
     def jwks(self) -> bytes:
         """Return the public keys that verifiers may meet as a JWK set in JSON (RFC 7517 §5).
 
-        While the store is away they are those of last time: whoever verifies may keep them for a while as well. A store
-        that is far is asked now and then: who has changed the keys waits for that (store/recent.py).
+        While the store is away they are those of last time: whoever verifies may keep them for a while as well; and
+        where it says nothing, nobody who wants them is the one to wait whether it speaks again. A store that is far is
+        asked now and then: who has changed the keys waits for that (store/recent.py).
         """
         known, until, body, asked_at = self._jwks
         now, moment = self._clock(), recent.monotonic()
         if self._records.is_far and moment < asked_at + recent.TERM and now < until:
+            return body
+        if body and self._records.is_silent():
             return body
         try:
             keys = self._records.keys.all()

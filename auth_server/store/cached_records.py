@@ -80,6 +80,9 @@ class CachedRecords:
             look.copies = copies
         return copies
 
+    def is_silent(self) -> bool:
+        return self._records.is_silent()
+
     def one_look(self) -> AbstractContextManager[None]:
         return self._look
 

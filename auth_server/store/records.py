@@ -406,6 +406,9 @@ class Records(Protocol):
     def generation(self) -> int:
         """Return a number that moves with every change of users, clients or keys; equal means nothing changed."""
 
+    def is_silent(self) -> bool:
+        """Tell whether the store said nothing when it was asked last; it is asked again each second (background.py)."""
+
     def one_look(self) -> AbstractContextManager[None]:
         """Within, this thread may see users, clients and keys as they are now, without asking again each time.
 

@@ -21,7 +21,17 @@ from sqlalchemy import (
 
 from auth_server.errors import Conflict, LastOne, NotFound
 from auth_server.store import sql_registrations, tables
-from auth_server.store.engine import all_retried, lock, move_generation, reading, retried, rows, server_time, writing
+from auth_server.store.engine import (
+    all_retried,
+    lock,
+    move_generation,
+    reading,
+    retried,
+    rows,
+    server_time,
+    silence,
+    writing,
+)
 from auth_server.store.records import AuditEvent, Client, ClientSecret, StoredKey, User
 from auth_server.store.server_database import ServerDatabase, server_database
 from auth_server.store.shortcuts import Shortcuts
@@ -72,6 +82,9 @@ class SqlRecords:
     def _stored_generation(self) -> int:
         with reading(self.engine) as connection:
             return int(connection.execute(select(tables.generation.c.value)).scalar_one())
+
+    def is_silent(self) -> bool:
+        return silence(self.engine).is_on
 
     def one_look(self) -> AbstractContextManager[None]:
         return nullcontext() if self._generation is None else self._generation

@@ -31,6 +31,7 @@ class AuthServer:
         kind: the web server, one of KINDS.
         real_time: whether it has the real clock; else one that stands still until a test moves it.
         within: a command that starts the server's, for a machine with something wrong.
+        patience: seconds that it waits for a database that says nothing; None for what it really does.
         settings: by name, in place of those here.
     """
 
@@ -41,9 +42,10 @@ class AuthServer:
         *,
         real_time: bool = False,
         within: Sequence[str] = (),
+        patience: float | None = None,
         **settings: Any,
     ) -> None:
-        self.kind, self.folder, self._within = kind, folder, within
+        self.kind, self.folder, self._within, self._patience = kind, folder, within, patience
         folder.mkdir(parents=True, exist_ok=True)
         self._clock_file = None if real_time else folder / "clock"
         now = int(time.time())
@@ -90,9 +92,9 @@ class AuthServer:
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in self._given.items()}
         clock = str(self._clock_file) if self._clock_file else None
         order = self.folder / "order.json"
-        order.write_text(
-            json.dumps({"settings": plain, "clock": clock, "lane": not self.kind.endswith("without-lane")})
-        )
+        lane = not self.kind.endswith("without-lane")
+        injected = {"settings": plain, "clock": clock, "lane": lane, "patience": self._patience}
+        order.write_text(json.dumps(injected))
         environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         command = [*self._within, sys.executable, "-m", "tests.servers.serve", order]
         self.process = Serving(command, {**environment, "HOME": str(self.folder)}, self.log_file, "Ready: ")

@@ -1,7 +1,8 @@
-"""A TCP proxy before a server on this machine, which can keep the server's answers back, or let nobody through."""
+"""A TCP proxy before a server on this machine, which can keep answers back, be slow, or let nobody through."""
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,12 @@ class Proxy:
 
     Args:
         target: the server's port, or its socket file.
+
+    Attributes:
+        delay: seconds by which each piece of questions and answers comes later.
     """
+
+    delay = 0.0
 
     def __init__(self, target: int | Path) -> None:
         self._target = target
@@ -85,16 +91,17 @@ class Proxy:
         server.connect(str(self._target))
         return server
 
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                time.sleep(self.delay)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 
     def _pump_answers(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                time.sleep(self.delay)
                 if not self._flowing.is_set():
                     now, data = data[: self._left], data[self._left :]
                     self._left -= len(now)
