@@ -36,7 +36,7 @@ _TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505", 1
 _DANGLING = ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503", 1451, 1452)
 _IN_THE_WAY = ("40001", "40P01", 1213, 1020)  # another transaction was: it cannot be put in order with, or a deadlock
 TRIES = 100  # of a transaction that others are in the way of: five seconds, as for everything else
-LONGEST = 0.1  # seconds before it is tried again
+_LONGEST = 0.1  # seconds before it is tried again
 
 
 class InTheWay(Unavailable):
@@ -143,6 +143,11 @@ def unhurried(connection: Connection) -> Iterator[None]:
         driver.patience = patience
 
 
+def pause(tries: int) -> None:
+    """Wait before what others were in the way of is tried again, shortly and for a random time."""
+    time.sleep(random.uniform(0, min(_LONGEST, 0.001 * 2**tries)))
+
+
 def retried(function: Callable[P, R]) -> Callable[P, R]:
     """Let a function that makes one transaction be called again while others are in its way.
 
@@ -156,7 +161,7 @@ def retried(function: Callable[P, R]) -> Callable[P, R]:
             try:
                 return function(*args, **kwargs)
             except InTheWay:
-                time.sleep(random.uniform(0, min(LONGEST, 0.001 * 2**number)))
+                pause(number)
         return function(*args, **kwargs)
 
     return call

@@ -1,7 +1,6 @@
 """Connections to a server database by its driver alone, for hot paths: SQLAlchemy costs 100 µs a statement."""
 
 import os
-import random
 import threading
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Unavailable
-from auth_server.store.engine import LONGEST, TIMEOUT, TRIES, on_change, silence
+from auth_server.store.engine import TIMEOUT, TRIES, on_change, pause, silence
 
 R = TypeVar("R")
 Row = tuple[Any, ...]
@@ -107,7 +106,7 @@ class Connections:
                     if connection.is_open():
                         connection.rollback()
                         pool.idle.append(connection)
-                    time.sleep(random.uniform(0, min(LONGEST, 0.001 * 2**tried)))
+                    pause(tried)
                 except BaseException:  # nothing is swallowed: a connection that failed is not used again (S-135)
                     if not connection.is_open():
                         self._silence.noticed(connection.used_at)
