@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from auth_server.store.ahead import Ahead
 from auth_server.store.generation import Generation
 from auth_server.store.guess import Granted
-from auth_server.store.raw_connections import Connections, RawConnection, Row
+from auth_server.store.raw_connections import Connections, RawConnection
 from auth_server.store.recent import MARKED, Recent, mark_of, new_mark, place_of
+from auth_server.store.shortcuts import Row
 from auth_server.store.state import (
     BATCH,
     Allowance,

@@ -2,10 +2,9 @@
 
 import inspect
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +21,7 @@ from auth_server.store import mariadb
 from auth_server.store.database_refusals import NEW_DATABASE, READ_ONLY, code, told
 from auth_server.store.mark import Mark
 from auth_server.store.silence import Silence
+from auth_server.store.turn import Turn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -228,22 +228,14 @@ def rows(engine: Engine, query: Select[Any]) -> Sequence[Any]:
         return connection.execute(query).all()
 
 
-_turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
+_turns: WeakKeyDictionary[Engine, Turn] = WeakKeyDictionary()
 
 
-@contextmanager
-def turn(engine: Engine) -> Iterator[None]:
-    """Let the writers of this process take turns on SQLite: its busy handler sleeps, some would wait for seconds."""
+def turn(engine: Engine) -> AbstractContextManager[None]:
+    """Let the writers of this process take turns on SQLite; those of other databases need not."""
     if engine.dialect.name != "sqlite":
-        yield
-        return
-    lock = _turns.setdefault(engine, threading.Lock())
-    if not lock.acquire(timeout=TIMEOUT):
-        raise Unavailable("too many writers wait for the database")
-    try:
-        yield
-    finally:
-        lock.release()
+        return nullcontext()
+    return _turns.setdefault(engine, Turn("the database", TIMEOUT))
 
 
 @contextmanager

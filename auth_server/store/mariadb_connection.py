@@ -11,7 +11,8 @@ from pymysql.constants import ER  # type: ignore[import-untyped]
 
 from auth_server.errors import Unavailable
 from auth_server.store.database_refusals import READ_ONLY
-from auth_server.store.raw_connections import Row, TryAgain
+from auth_server.store.raw_connections import TryAgain
+from auth_server.store.shortcuts import Row
 
 _AGAIN = (ER.LOCK_DEADLOCK, ER.CHECKREAD)  # nothing was done: a deadlock, or the row has changed since it was read
 _PARAMETER = re.compile(r"\$(\d+)")

@@ -8,7 +8,8 @@ from auth_server.errors import Unavailable
 from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
 from auth_server.store.engine import TIMEOUT
 from auth_server.store.guess import Granted
-from auth_server.store.raw_connections import Connections, RawConnection, Row
+from auth_server.store.raw_connections import Connections, RawConnection
+from auth_server.store.shortcuts import Row
 from auth_server.store.state import Index, Keep, OnceKey
 
 R = TypeVar("R")

@@ -10,7 +10,8 @@ from psycopg.pq.abc import PGresult
 
 from auth_server.errors import Unavailable
 from auth_server.store.impatient import PATIENCE
-from auth_server.store.raw_connections import Row, TryAgain
+from auth_server.store.raw_connections import TryAgain
+from auth_server.store.shortcuts import Row
 
 _TEXT, _BINARY = 0, 1  # formats of values
 _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from auth_server.store.database_state import COLUMNS, DELETED, LIVES, Common
 from auth_server.store.guess import Granted
 from auth_server.store.postgresql_connection import PostgresqlConnection
-from auth_server.store.raw_connections import Connections, RawConnection, Row
+from auth_server.store.raw_connections import Connections, RawConnection
+from auth_server.store.shortcuts import Row
 from auth_server.store.state import Index, Keep, OnceKey
 
 _ENTRY = ", ".join(f"state_entries.{column}" for column in COLUMNS.split(", "))

@@ -13,9 +13,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from auth_server.errors import Unavailable
 from auth_server.store.engine import TIMEOUT, TRIES, on_change, pause, silence
+from auth_server.store.shortcuts import Row
 
 R = TypeVar("R")
-Row = tuple[Any, ...]
 
 MOST = 32  # connections of a process at the same time; a thread holds one only while it waits for an answer
 UNUSED = 0.5  # seconds after which one looks whether the server has hung up meanwhile

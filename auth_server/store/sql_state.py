@@ -6,7 +6,6 @@ Why a file of its own: tokens come and go by the thousand, and records neither w
 
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -30,6 +29,7 @@ from auth_server.store.state import (
     is_part_of_key,
     key_range,
 )
+from auth_server.store.turn import Turn
 
 R = TypeVar("R")
 
@@ -122,20 +122,6 @@ class _Untouched:
             buckets.add(bucket)
 
 
-class _Turn:
-    """A lock; while another process writes for long, nobody waits for those who wait for that."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=BUSY_TIMEOUT):
-            raise Unavailable("too many writers wait for the state file")
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
-
-
 class SqliteState:
     """State of one machine: any number of processes share the file.
 
@@ -148,7 +134,7 @@ class SqliteState:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._readers = Readers(lambda: self._open("NORMAL"))
-        self._writing = _Turn()  # in-process writers take turns, for the busy handler would sleep
+        self._writing = Turn("the state file", BUSY_TIMEOUT)
         self._synced = GroupCommit(lambda: self._writing, lambda: self._writer("FULL"), lambda: self._drop("FULL"))
         self._writers: dict[str, sqlite3.Connection] = {}
         self._pid = 0
