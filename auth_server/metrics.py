@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter as Counts
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,6 +13,7 @@ T = TypeVar("T")
 MANY = 4096  # requests that wait at most
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 RESERVED = 2**20  # bytes for each kind of figure of a process
+_with_room = 0  # the process whose files have theirs
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -22,7 +24,7 @@ class Metrics:
         # The library decides for files or memory when it is imported, so not before `serve` has set the folder.
         from prometheus_client import Counter, Histogram
 
-        _reserve()
+        _has_room()
 
         self._requests = Counter(
             "auth_server_requests", "Requests answered", ["endpoint", "method", "status"], registry=None
@@ -46,6 +48,8 @@ class Metrics:
         self._answers: deque[tuple[str, str, int, float]] = deque()
         self._issued: deque[tuple[str, str]] = deque()
         self._asked: deque[bool] = deque()
+        self._authorized: deque[bool] = deque()
+        self._logged_in: deque[str] = deque()
 
     def answered(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -59,14 +63,21 @@ class Metrics:
 
     def authorized(self, first_party: bool) -> None:
         """Count an authorization that a client was given."""
-        self._authorizations.labels(str(first_party).lower()).inc()
+        self._authorized.append(first_party)
 
     def introspected(self, active: bool) -> None:
         """Count an introspection."""
         self._asked.append(active)
 
     def flush(self) -> None:
-        """Add up what has happened and write it where all workers' figures are; called by the background thread."""
+        """Add up what has happened and write it where all workers' figures are; called by the background thread.
+
+        A process that was born on a full disk counts from when there is room.
+        """
+        if not _has_room():
+            for waiting in (self._answers, self._issued, self._asked, self._authorized, self._logged_in):
+                waiting.clear()
+            return
         requests: Counts[tuple[str, str, int]] = Counts()
         buckets: Counts[tuple[str, int]] = Counts()
         sums: Counts[str] = Counts()
@@ -84,10 +95,14 @@ class Metrics:
             self._tokens.labels(*kind).inc(number)
         for active, number in Counts(_drained(self._asked)).items():
             self._active[active].inc(number)
+        for first_party, number in Counts(_drained(self._authorized)).items():
+            self._authorizations.labels(str(first_party).lower()).inc(number)
+        for outcome, number in Counts(_drained(self._logged_in)).items():
+            self._logins.labels(outcome).inc(number)
 
     def login(self, outcome: str) -> None:
         """Count a login by password."""
-        self._logins.labels(outcome).inc()
+        self._logged_in.append(outcome)
 
     def render(self) -> bytes:
         """Return all workers' figures in Prometheus's text format."""
@@ -104,19 +119,31 @@ class Metrics:
         return generate_latest(registry)
 
 
-def _reserve() -> None:
-    """Give the files of this process their room on the disk.
+def _has_room() -> bool:
+    """Give the files of this process their room on the disk, once; tell whether they have it.
 
     The library maps files that have none yet, and who writes to mapped memory on a full disk is killed (S-134).
     """
-    folder = os.environ.get(DIRECTORY)
-    for kind in ("counter", "histogram") if folder else ():
-        with open(f"{folder}/{kind}_{os.getpid()}.db", "ab") as file:
-            if file.tell() == 0:
+    global _with_room
+    folder, pid = os.environ.get(DIRECTORY), os.getpid()
+    if not folder or _with_room == pid:
+        return True
+    for kind in ("counter", "histogram"):
+        path = f"{folder}/{kind}_{pid}.db"
+        if os.path.exists(path):
+            continue
+        try:
+            with open(path, "xb") as file:
                 file.write(bytes(RESERVED))
+        except OSError:
+            with suppress(OSError):
+                os.unlink(path)
+            return False
+    _with_room = pid
+    return True
 
 
-os.register_at_fork(after_in_child=_reserve)
+os.register_at_fork(after_in_child=_has_room)
 
 
 def _drained(waiting: deque[T]) -> Iterator[T]:

@@ -1,5 +1,7 @@
 """What the server does while something below it fails, and that it goes on by itself afterwards."""
 
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from tests import proves
 from tests.people import bearer, join, login, signed_in
 from tests.relying_party import Browser, relying_party
 from tests.servers.auth_server import ADMIN_PASSWORD, AuthServer
+from tests.servers.processes import until
 from tests.servers.visitors import INTROSPECT, REVOKE, SESSION, TOKEN, Answer, Visitor
 from tests.sites import Site, site
 
@@ -51,6 +54,7 @@ def test_a_full_disk_stops_writes_and_nothing_else(cramped: AuthServer):
     ended = sign_in(visitor).json["access_token"]
     assert cramped.process is not None
     home = Path(f"/proc/{cramped.process.pid}/root{cramped.settings.home}")
+    until(lambda: len(_workers(cramped.process.pid)) == cramped.settings.workers)
     workers = _workers(cramped.process.pid)
     filler = home / "filler"
     _fill(filler)
@@ -61,6 +65,14 @@ def test_a_full_disk_stops_writes_and_nothing_else(cramped: AuthServer):
     assert visitor.call("GET", SESSION, bearer=session).status == 200
     assert visitor.call("DELETE", SESSION, bearer=ended).status in (200, 503)
     assert workers <= _workers(cramped.process.pid)
+    killed = min(workers)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: killed not in _workers(cramped.process.pid) and len(_workers(cramped.process.pid)) == len(workers))
+    workers = _workers(cramped.process.pid)  # one of them was born on the full disk
+    for _ in range(20):
+        visitor.move()
+        assert visitor.call("GET", SESSION, bearer=session).status == 200
+    assert workers == _workers(cramped.process.pid)
     filler.unlink()
     assert visitor.call("GET", SESSION, bearer=session).status == 200
     assert visitor.call("DELETE", SESSION, bearer=ended).status in (200, 401)
@@ -146,7 +158,7 @@ def test_nobody_waits_for_those_who_wait_for_a_lock(hurried: Site):
             told = list(threads.map(ask, range(16)))
         assert {status for status, _ in told} == {503}
         assert max(seconds for _, seconds in told) < 2 * PATIENCE + 1
-        assert {status for status, _ in threads.map(ask, range(16))} == {200}
+        until(lambda: {status for status, _ in threads.map(ask, range(16))} == {200})  # on a busy machine not at once
 
 
 def _fill(file: Path) -> None:
