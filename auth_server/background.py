@@ -6,6 +6,7 @@ Each piece is safe to run anywhere at any time; what should run once among all r
 import logging
 import os
 import threading
+import time
 
 from auth_server.domain import clock_check
 from auth_server.errors import AuthServerError
@@ -20,6 +21,7 @@ PURGE_PAUSE = (
 )
 REAP_BATCH = 200  # clients that nobody uses
 COURIERS = 16  # clients of this process that are called at the same time
+TELL_EVERY = 1  # seconds between two warnings that the work has to wait
 log = logging.getLogger("auth_server.background")
 
 
@@ -131,10 +133,13 @@ class Background:
         self.start()
 
     def _run(self) -> None:
+        told_at = float("-inf")
         while not self._stop.wait(SYNC):
             try:
                 self.tick()
             except AuthServerError as error:
-                log.warning("periodic work has to wait: %s", error)
+                if time.monotonic() >= told_at + TELL_EVERY:
+                    told_at = time.monotonic()
+                    log.warning("periodic work has to wait: %s", error)
             except Exception:  # a bug must not end the thread: keys would stop rotating
                 log.exception("periodic work failed")

@@ -1,11 +1,13 @@
 """The periodic work of each process: what has expired goes, keys rotate by schedule, once among all."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from auth_server.background import PURGE_EVERY, Background
+from auth_server.errors import Unavailable
 from tests.people import join
 from tests.sites import Site, site
 
@@ -110,3 +112,31 @@ def test_an_idle_server_writes_nothing(tmp_path: Path):
             here.clock.advance(1)
             background.tick()
         assert connection.execute("PRAGMA data_version").fetchone() == before
+
+
+class _Turns(threading.Event):
+    """Lets the thread go round so many times; each takes a fiftieth of a second by its clock."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.now, self._left = 1000.0, turns
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now, self._left = self.now + 0.02, self._left - 1
+        return self._left < 0
+
+
+def test_what_keeps_the_work_waiting_is_told_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """And not at each try, which would fill the disk that may be full already."""
+    background, turns = Background(site(tmp_path).server), _Turns(125)
+    monkeypatch.setattr(background, "_stop", turns)
+    monkeypatch.setattr("auth_server.background.time.monotonic", lambda: turns.now)
+
+    def fail() -> None:
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr(background, "tick", fail)
+    background._run()
+    assert [record.message for record in caplog.records] == ["periodic work has to wait: the disk is full"] * 3
