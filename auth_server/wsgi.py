@@ -6,6 +6,7 @@ from typing import Any
 
 from auth_server import assembly, logs, settings
 from auth_server.background import Background
+from auth_server.errors import AuthServerError
 from auth_server.http.lane import Lane, StartResponse
 
 
@@ -13,8 +14,7 @@ def build() -> "WithBackground":
     """Return the application with its stores opened and its periodic work started.
 
     Raises:
-        WrongSettings: with every mistake at once.
-        OldStore: `auth-server db upgrade` has not been run.
+        AuthServerError: wrong settings, or `auth-server db upgrade` has not been run.
     """
     loaded = settings.load(os.environ).settings
     logs.configure(loaded.log_level, json=loaded.logs_json)
@@ -43,4 +43,7 @@ class WithBackground:
         return self._application(environ, start_response)
 
 
-application = build()
+try:
+    application = build()
+except AuthServerError as error:
+    raise SystemExit(f"auth-server: {error}") from None  # whoever starts it wants the sentence, not where it was found
