@@ -14,7 +14,7 @@ from tests.servers.auth_server import AuthServer
 from tests.servers.traffic import CALLERS, Traffic
 
 KILLS = int(
-    os.environ.get("KILLS", "20")
+    os.environ.get("KILLS", "100")
 )  # S-131 speaks of a thousand: KILLS=1000 make test T=tests/operations/test_kills.py
 
 NOBODY = 2**22 + 1  # a number that no process can have
