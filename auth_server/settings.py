@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from auth_server.cores import usable
 from auth_server.errors import AuthServerError
 from auth_server.settings_mistakes import sentence
 from auth_server.settings_sources import PREFIX, Given, read_environment, read_file, settings_file
@@ -79,10 +80,11 @@ class Settings(BaseSettings):
     host: Host = Field("127.0.0.1", description="address to listen on")
     port: Whole = Field(2342, ge=1, le=65535, description="port to listen on")
     server: Annotated[Literal["gunicorn", "granian"], Lower] = Field("gunicorn", description="web server")
-    workers: Whole = Field(default_factory=lambda: min(os.cpu_count() or 1, 4), ge=1, le=256, description="processes")
+    workers: Whole = Field(default_factory=lambda: min(len(usable()), 4), ge=1, le=256, description="processes")
     threads: OptionalWhole = Field(
         None, ge=1, le=256, description="threads a process; the server's tuned number if empty"
     )
+    pin_workers: Switch = Field(False, description="each process on a core of its own, as long as there are some")
     tls_cert: OptionalPath = Field(None, description="certificate chain (PEM) to serve https with")
     tls_key: OptionalPath = Field(None, description="its private key (PEM)")
     tls_client_ca: OptionalPath = Field(None, description="authorities whose client certificates are asked for")
@@ -302,6 +304,8 @@ def _together(settings: Settings) -> list[str]:
     """Mistakes that only show when settings are looked at together."""
     found = [*_wrong_issuer(settings), *_wrong_files(settings), *_too_short(settings)]
     found += _too_open(settings)
+    if settings.pin_workers and not hasattr(os, "sched_setaffinity"):
+        found.append("PIN_WORKERS: needs Linux: this system does not bind a process to a core; leave it out")
     for origin in settings.cors_origins:
         parts = split_url(origin)
         if parts is None or parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:

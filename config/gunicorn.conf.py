@@ -6,7 +6,10 @@
 
 import os
 
-from auth_server import settings
+from auth_server import cores, settings
 from auth_server.cli.web_servers import gunicorn_options
 
-globals().update(gunicorn_options(settings.load(os.environ).settings))
+loaded = settings.load(os.environ).settings
+globals().update(gunicorn_options(loaded))
+if loaded.pin_workers:
+    cores.pin_children()

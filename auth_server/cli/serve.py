@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auth_server import logs, settings
+from auth_server import cores, logs, settings
 from auth_server.cli import first_start, web_servers
 from auth_server.errors import AuthServerError
 from auth_server.settings import Settings
@@ -111,6 +111,8 @@ def _prepared(
     server.state.check()
     application = assembly.application(server, stores, lane=lane)
     web_servers.calm_children()
+    if loaded.pin_workers:
+        cores.pin_children()
     Background(server).start_in_children()
     with unhurried():  # a password that nobody has seen would be lost with the process
         made = first_start.prepare(server, quickstart=quickstart)

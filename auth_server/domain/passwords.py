@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from auth_server.cores import usable
 from auth_server.domain import common_passwords
 from auth_server.errors import InvalidInput, Refused, Unavailable
 
@@ -76,7 +77,7 @@ class Passwords:
     ) -> None:
         self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
         threads = threads or THREADS
-        places = at_once or max(1, min((os.cpu_count() or 1) // processes, threads // 2))
+        places = at_once or max(1, min(len(usable()) // processes, threads // 2))
         self._places = threading.BoundedSemaphore(places)
         self._room = max(places, threads - 1)  # for those who hash, and who wait
         self._counting = threading.Lock()

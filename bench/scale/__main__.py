@@ -144,7 +144,8 @@ def _by_several(
     runs = [run for store in started for kind in kinds for run in workers.measure(store, kind, asked.seconds, wrk)]
     told.tell(
         "One, two and four workers",
-        f"Workers, load and stores share all cores; 32 connections, runs of {asked.seconds} s.",
+        f"Workers, load and stores share all cores, but bound workers keep to one each; 32 connections, runs of"
+        f" {asked.seconds} s.",
         report.table(workers.HEAD, workers.rows(runs), words=3),
         [run.verdict for run in runs],
     )

@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from bench import load, servers, site
 from bench.load import Outcome
@@ -20,6 +21,7 @@ class Run:
     """One run against some workers.
 
     Args:
+        bound: whether each worker has a core of its own (PIN_WORKERS), as long as there are any.
         cores: how many cores the workers, the load and the stores' servers have used.
     """
 
@@ -27,6 +29,7 @@ class Run:
     server: str
     case: str
     workers: int
+    bound: bool
     outcome: Outcome
     cores: tuple[float, float, float]
 
@@ -53,13 +56,14 @@ class Run:
         """Return the row of a table.
 
         Args:
-            one: the rate of one worker.
+            one: the rate of one worker that may use all cores.
         """
         return (
             self.store,
             self.server,
             TITLES[self.case],
             str(self.workers),
+            "bound" if self.bound else "",
             f"{self.outcome.rate:,.0f}",
             f"{self.outcome.rate / one:.2f}" if one else "–",
             *(f"{used:.2f}" for used in self.cores),
@@ -74,6 +78,7 @@ HEAD = (
     "server",
     "what",
     "workers",
+    "",
     "a second",
     "times one",
     "cores: workers",
@@ -86,11 +91,12 @@ HEAD = (
 
 
 def measure(store: Store, kind: str, seconds: int, wrk: str) -> Iterator[Run]:
-    """Let 32 connections ask one, two and four workers, all on all cores."""
+    """Let 32 connections ask one, two and four workers: all on all cores, and each bound to one."""
     place = store.place(f"workers-{kind}")
     made = site.prepare(place)
-    for number in NUMBERS:
-        with servers.running(servers.SERVE, servers.environment(place, kind, number)) as running:
+    for number, bound in product(NUMBERS, (False, True)):
+        environment = {**servers.environment(place, kind, number), "AUTH_SERVER_PIN_WORKERS": str(bound)}
+        with servers.running(servers.SERVE, environment) as running:
             token = site.answer(running.port, made.opaque.token())["access_token"]
             asks = {
                 "introspection": made.opaque.ask(site.INTROSPECT, f"token={token}"),
@@ -102,7 +108,7 @@ def measure(store: Store, kind: str, seconds: int, wrk: str) -> Iterator[Run]:
                 outcome = load.run(wrk, running.url, ask, seconds, None, threads=2)
                 after = _used(running.process.pid, store)
                 workers, load_, stores = ((b - a) / seconds for a, b in zip(before, after, strict=True))
-                yield Run(store.title, kind, case, number, outcome, (workers, load_, stores))
+                yield Run(store.title, kind, case, number, bound, outcome, (workers, load_, stores))
 
 
 def _used(pid: int, store: Store) -> tuple[float, float, float]:
@@ -116,7 +122,7 @@ def _used(pid: int, store: Store) -> tuple[float, float, float]:
 
 
 def rows(runs: Iterable[Run]) -> list[tuple[str, ...]]:
-    """Return the rows, each with how many times the rate of one worker it is."""
+    """Return the rows, each with how many times the rate of one worker on all cores it is."""
     ones: dict[tuple[str, str, str], float] = {}
     made = []
     for run in runs:

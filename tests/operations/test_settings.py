@@ -1,6 +1,7 @@
 """Settings: where values come from, and that every mistake is told at once, by name."""
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -304,6 +305,17 @@ def test_all_names_of_postgresql_are_one(scheme: str) -> None:
     given = {"AUTH_SERVER_DATABASE_URL": f"{scheme}://u:postgres%3A@h/x"}
     assert load(given).settings.database == "postgresql+psycopg://u:postgres%3A@h/x"
     assert load({"AUTH_SERVER_DATABASE_URL": "SQLite:////x/y.db"}).settings.database == "sqlite:////x/y.db"
+
+
+def test_workers_are_as_many_as_the_cores_that_may_be_used(tmp_path: Path) -> None:
+    """Of a container that has one core of a machine's many, for example."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert load({"AUTH_SERVER_HOME": str(tmp_path)}).settings.workers == 1
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert load({"AUTH_SERVER_HOME": str(tmp_path)}).settings.workers == min(len(cores), 4)
 
 
 def test_one_mistake_is_told_once() -> None:

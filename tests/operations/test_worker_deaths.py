@@ -100,3 +100,41 @@ def test_whoever_comes_while_the_server_drains_is_refused(tmp_path: Path, kind: 
         half.sendall(b" " * 38 + b"}")
         assert half.recv(12) == b"HTTP/1.1 401"
     server.stop()
+
+
+@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
+def test_each_worker_has_a_core_of_its_own_where_they_are_bound(tmp_path: Path, kind: str):
+    """All its threads have; who comes for one that was killed gets what that had, and one too many has all of them."""
+    usable = os.sched_getaffinity(0)
+    server = AuthServer(tmp_path, kind, workers=len(usable) + 1, pin_workers=True)
+    server.start()
+    try:
+        until(lambda: _cores(server) == [*([core] for core in sorted(usable)), sorted(usable)])
+        killed = next(worker for worker in workers(server) if len(os.sched_getaffinity(worker)) == 1)
+        os.kill(killed, signal.SIGKILL)
+        _until_replaced(server, killed)
+        until(lambda: _cores(server) == [*([core] for core in sorted(usable)), sorted(usable)])
+    finally:
+        server.stop()
+
+
+def _cores(server: AuthServer) -> list[list[int]]:
+    """The cores that each worker may use, in order; those of a worker whose threads differ are none."""
+    found = []
+    for worker in workers(server):
+        threads: set[frozenset[int]] = set()
+        with suppress(OSError):  # a thread that has ended meanwhile
+            for thread in Path(f"/proc/{worker}/task").iterdir():
+                threads.add(frozenset(os.sched_getaffinity(int(thread.name))))
+        found.append(sorted(threads.pop()) if len(threads) == 1 else [])
+    return sorted(found, key=lambda cores: (len(cores), cores))
+
+
+def test_workers_use_all_cores_unless_they_are_bound(tmp_path: Path):
+    """The default; other programs on the machine may need one of them."""
+    server = AuthServer(tmp_path, workers=1)
+    server.start()
+    try:
+        until(lambda: _cores(server) == [sorted(os.sched_getaffinity(0))])
+    finally:
+        server.stop()
