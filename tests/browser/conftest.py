@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
 from threading import Thread
 from typing import Any
 
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from tests.conftest import CHROMIUM, FLAGS
+from tests.servers.auth_server import free_port
 from tests.sites import Site, site
 
 __all__ = ["CHROMIUM", "FLAGS"]
@@ -38,9 +38,7 @@ def listening(folder: Path, path: str = "", **settings: Any) -> Iterator[Site]:
     Args:
         path: of the issuer.
     """
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     made = site(folder, issuer=f"http://127.0.0.1:{port}{path}", **settings)
     http = make_server("127.0.0.1", port, made.application, threaded=True)
     thread = Thread(target=http.serve_forever)

@@ -2,13 +2,15 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.stored import stored
 ROOT = Path(__file__).parents[2]
 KINDS = ("gunicorn", "granian", "gunicorn-without-lane")
 ADMIN_PASSWORD = "Correct-horse-7-battery"
+_ports = count(random.randrange(22000))  # each process begins elsewhere
 
 
 class AuthServer:
@@ -126,11 +129,16 @@ class AuthServer:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody uses, and another one each time.
+
+    It is below those that the kernel gives to whoever connects to somebody: one of them may be taken before we listen.
+    """
+    for number in _ports:
+        port = 10000 + number % 22000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError  # there is always a next one
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from auth_server.store.records import Records
 from auth_server.store.schema import RECORDS, STATE
 from auth_server.store.state import State
+from tests import sites  # noqa: F401  # with it nobody waits in this process (recent.py)
 from tests.store.conformance.crowd import Crowd
 from tests.store.opening import migrated
 
