@@ -7,7 +7,7 @@ is said of a connection holds neither.
 import re
 from collections.abc import Mapping
 
-from redis.exceptions import AskError, AuthenticationError, OutOfMemoryError, RedisError
+from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError
 from redis.exceptions import ConnectionError as BrokenConnection
 from redis.exceptions import TimeoutError as TooLate
 
@@ -16,6 +16,7 @@ from auth_server.redis_url import RedisUrl
 
 LOOK = "see whether it runs, and where REDIS_URL is set: auth-server config show"
 TLS = "; REDIS_URL begins with rediss where that port is TLS, and with redis where not"
+A_CLUSTER, NO_CLUSTER = "it is a node of a cluster", "it is no cluster"
 _PASSWORD = "correct the user or the password in REDIS_URL; what is special in a URL is written in percent: @ is %40"
 _MASTER = "let REDIS_URL lead to the master; where sentinels know it, write redis+sentinel://HOST:26379/MASTER-NAME/0"
 _RIGHTS = "give the user of REDIS_URL all rights that docs/how-to/redis.md lists"
@@ -34,6 +35,8 @@ _OF_CONNECTIONS: Mapping[str, str] = {
 }
 # What it says of commands, what that means, and what to do.
 _OF_COMMANDS: Mapping[str, tuple[str, str]] = {
+    A_CLUSTER: (A_CLUSTER, "write redis+cluster://HOST:PORT in REDIS_URL"),
+    NO_CLUSTER: (NO_CLUSTER, "write redis://HOST:6379/0 in REDIS_URL"),
     "DB index is out of range": (
         "there is no database of that number",
         "end REDIS_URL with a number below its setting `databases`, such as 0",
@@ -70,8 +73,6 @@ def unavailable(error: RedisError, where: RedisUrl) -> Unavailable:
 
 
 def _of_command(error: RedisError, words: str, where: RedisUrl) -> tuple[str, str]:
-    if where.kind == "server" and (isinstance(error, AskError) or "same slot" in words or "non local key" in words):
-        return "it is a node of a cluster", "write redis+cluster://HOST:PORT in REDIS_URL"
     for part, meaning in _OF_COMMANDS.items():
         if part in words:
             return meaning

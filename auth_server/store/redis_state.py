@@ -36,7 +36,7 @@ from auth_server.store.ahead import Ahead
 from auth_server.store.guess import Granted
 from auth_server.store.recent import MARK, MARKED, MARKS, Recent, mark_of, new_mark
 from auth_server.store.redis_connection import Closed, Command, RedisConnection
-from auth_server.store.redis_refusals import unavailable
+from auth_server.store.redis_refusals import A_CLUSTER, NO_CLUSTER, unavailable
 from auth_server.store.redis_topology import ask, topology
 from auth_server.store.silence import Silence
 from auth_server.store.state import (
@@ -110,6 +110,8 @@ class RedisState:
         except ValueError as error:
             raise AuthServerError(f"REDIS_URL: {error}") from None
         self._prefix = (prefix or ("{as}:" if where.kind == "cluster" else "as:")).encode()
+        database = where.options.get("db", 0)
+        self._part = "" if (database, self._prefix) == (0, b"as:") else f" {database} {self._prefix.decode()}"
         self._entry = self._prefix + b"entry:"
         self._generation, self._throttles = self._prefix + b"generation", self._prefix + b"throttles"
         self._topology, self._admit, self._learn = topology(where, self._prefix), admit, learn
@@ -161,7 +163,9 @@ class RedisState:
             told: dict[bytes, bytes] = dict(line.split(b":", 1) for line in lines if b":" in line)
             if told.get(b"role") != b"master" or b"run_id" not in told:
                 raise BrokenConnection("it is a replica, or does not say who it is")
-            local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode()
+            if told.get(b"cluster_enabled") == (b"0" if self._where.kind == "cluster" else b"1"):
+                raise ResponseError(NO_CLUSTER if self._where.kind == "cluster" else A_CLUSTER)
+            local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode() + self._part
             local.common_mark = sha256(local.identity.encode()).digest()[:MARK]
             admit(local.identity)
         except BaseException:  # nothing is swallowed: who was not let in must not be used
@@ -172,7 +176,7 @@ class RedisState:
 
     def _asked_first(self, connection: RedisConnection) -> bytes:
         try:
-            info: bytes = connection.ask(b"INFO", b"server", b"replication")
+            info: bytes = connection.ask(b"INFO", b"server", b"replication", b"cluster")
         except BrokenConnection:
             self._silence.noticed(connection.used_at)
             raise
@@ -181,7 +185,10 @@ class RedisState:
 
     @property
     def identity(self) -> str:
-        """Who the Redis is that this thread talked to last: another one with each start and each change of master."""
+        """Who the Redis is that this thread talked to last: another one with each start and each change of master.
+
+        Those who share a server, but not its database or the prefix, share nothing: they have different ones too.
+        """
         return str(self._local.identity)
 
     def reopen(self) -> None:

@@ -84,6 +84,7 @@ class RedisWithJournal:
             Unavailable: somebody else is at it, and not done in time; or the database does not answer.
         """
         if self._journal.reconciled() == identity:
+            self._notice(identity)
             return
         if not self._turn.acquire(timeout=PATIENCE):
             raise Unavailable("Redis has started anew, and what was revoked is not yet revoked there")
@@ -93,8 +94,20 @@ class RedisWithJournal:
                     self._redis.revoke_again(revocations)
                     if self._generation is not None:  # that in Redis may be an old one, which some have copies of
                         self._generation.publish()
+            self._notice(identity)
         finally:
             self._turn.release()
+
+    def _notice(self, identity: str) -> bool:
+        """Let all threads ask anew who Redis is if it is another one than this process knew of; tell whether it is.
+
+        Who still talks to the one before, because only others saw it go, knows nothing of what is revoked at the other.
+        """
+        before, self._in_force = self._in_force, identity
+        if before in ("", identity):
+            return False
+        self._redis.reopen()
+        return True
 
     def _of(self, kind: Kind) -> State:
         return self._lasting if kind in LASTING else self._redis
@@ -173,17 +186,14 @@ class RedisWithJournal:
         return gone + (self._redis.purge(now, limit - gone) if gone < limit else 0)
 
     def sync(self) -> None:
-        """Sync what lasts, and look once a second whether another Redis has been taken into use.
-
-        Who still talks to the one before, because only others saw it go, knows nothing of what is revoked at the other.
-        """
+        """Sync what lasts, and look once a second whether another Redis has been taken into use."""
         self._lasting.sync()
         now = self._clock()
         if now != self._looked_at:
             self._looked_at = now
-            before, self._in_force = self._in_force, self._journal.reconciled()
-            if before not in ("", self._in_force):
-                self._redis.reopen()
+            identity = self._journal.reconciled()
+            if self._notice(identity):
+                self._journal.look_whether_it_comes_back(identity, now)
 
     def check(self) -> None:
         self._redis.check()

@@ -73,10 +73,10 @@ class RevocationJournal:
                 return
             yield self._each(connection, now)
             connection.execute(update(tables.reconciled_redis).values(identity=identity))
-        self._look_whether_it_comes_back(identity, now)
+        self.look_whether_it_comes_back(identity, now)
 
-    def _look_whether_it_comes_back(self, identity: str, now: int) -> None:
-        """Warn, now and then, of a Redis that is reconciled again and again, for others use another one in between.
+    def look_whether_it_comes_back(self, identity: str, now: int) -> None:
+        """Warn, now and then, of a Redis that is in force again and again, for others use another one in between.
 
         Who revokes something or opens a connection brings its own Redis back. A restart and a failover give a Redis
         another identity; while a failover is under way, the one of before may come back once or twice.

@@ -83,11 +83,18 @@ def test_right_that_the_user_has_not_is_named(server: Redis, rules: str) -> None
 
 
 def test_node_of_a_cluster_is_no_server(redis_cluster: Cluster) -> None:
-    """Whether it has our keys or not."""
+    """Whether it has our keys or not; told at the start."""
     for node in redis_cluster.nodes[:3]:
-        error = refusal(node.url, put)
+        error = refusal(node.url)
         assert str(error) == "Redis refuses (it is a node of a cluster)"
         assert "redis+cluster://HOST:PORT" in error.advice
+
+
+def test_server_is_no_cluster(redis_server: Redis) -> None:
+    """It would do, with keys of its own that no other replica sees."""
+    error = refusal(redis_server.url.replace("redis://", "redis+cluster://").rpartition("/")[0])
+    assert str(error) == "Redis refuses (it is no cluster)"
+    assert "write redis://HOST:6379/0" in error.advice
 
 
 def test_sentinel_and_replica_are_not_the_master(watched_redis: Watched) -> None:

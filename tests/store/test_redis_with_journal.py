@@ -358,6 +358,50 @@ def test_two_redis_in_use_in_turn_are_told(
     there.close()
 
 
+class TestOtherPart:
+    """Of one server, two databases or two prefixes share no more than two servers do."""
+
+    @pytest.mark.parametrize(("path", "prefix"), [("/1", "as:"), ("/0", "other:")])
+    def test_what_is_revoked_there_is_revoked_here_too(
+        self,
+        server: Redis,
+        sqlite_files: Path,
+        path: str,
+        prefix: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """As soon as one looks who is in force; and both are told what is wrong."""
+        url, seconds = server.url.rpartition("/")[0], count(NOW)
+        here = opened(f"{url}/0", sqlite_files, clock=lambda: next(seconds))
+        there = opened(f"{url}{path}", sqlite_files, prefix, clock=lambda: next(seconds))
+        here.sync()
+        for _ in range(6):
+            (entry,) = put_many(here, 1)
+            there.sync()
+            there.revoke(Index.KEY, entry.key.hex())
+            here.sync()
+            assert here.get(TOKEN, entry.key, NOW) is None
+        assert caplog.text.count("give all replicas the same REDIS_URL") == 2
+        here.close()
+        there.close()
+
+
+def test_who_comes_back_to_the_one_of_before_hears_of_the_next_again(
+    server: Redis, redis_server: Redis, sqlite_files: Path
+) -> None:
+    """All its threads do, though at every look the same other one was in force."""
+    seconds, prefix = count(NOW), f"test-{os.urandom(8).hex()}:"
+    here = opened(server.url, sqlite_files, prefix, lambda: next(seconds))
+    there = opened(redis_server.url, sqlite_files, prefix, lambda: next(seconds))
+    for _ in range(2):
+        (entry,) = put_many(here, 1)
+        there.revoke(Index.KEY, entry.key.hex())
+        here.sync()
+        assert here.get(TOKEN, entry.key, NOW) is None
+    here.close()
+    there.close()
+
+
 def test_redis_that_restarts_often_is_not_taken_for_two(
     server: Redis, sqlite_files: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
