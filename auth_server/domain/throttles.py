@@ -150,15 +150,22 @@ class Throttles:
         Raises:
             Throttled: too many wrong secrets of this client from this address.
         """
+        self._try_of_client(client_id, address, 0)
+
+    def failed_client(self, client_id: str, address: str) -> None:
+        """Charge a wrong secret.
+
+        Raises:
+            Throttled: others were charged since `check_client`, and this is one too many.
+        """
+        self._try_of_client(client_id, address, 1)
+
+    def _try_of_client(self, client_id: str, address: str, cost: int) -> None:
         bucket = f"client:{_name(client_id)}:{network(address)}"
-        allowance = self.state.draw(bucket, 0, CLIENT, self.clock())
+        allowance = self.state.draw(bucket, cost, CLIENT, self.clock())
         if not allowance.allowed:
             event = "client.authenticate"
             raise self._refused(bucket, allowance.retry_after, event, client_id=client_id, address=address)
-
-    def failed_client(self, client_id: str, address: str) -> None:
-        """Charge a wrong secret."""
-        self.state.draw(f"client:{_name(client_id)}:{network(address)}", 1, CLIENT, self.clock())
 
     def unknown_token(self, address: str) -> None:
         """Charge a token that nobody has; a valid one is never asked about.
@@ -177,14 +184,21 @@ class Throttles:
         Raises:
             Throttled: too many wrong ones from this address (S-110).
         """
-        bucket = f"user_code:{network(address)}"
-        allowance = self.state.draw(bucket, 0, rate, self.clock())
-        if not allowance.allowed:
-            raise self._refused(bucket, allowance.retry_after, "device.user_code", address=address)
+        self._user_code(address, rate, 0)
 
     def wrong_user_code(self, address: str, rate: Rate) -> None:
-        """Charge a code that no device has."""
-        self.state.draw(f"user_code:{network(address)}", 1, rate, self.clock())
+        """Charge a code that no device has.
+
+        Raises:
+            Throttled: others were charged since `check_user_code`, and this is one too many.
+        """
+        self._user_code(address, rate, 1)
+
+    def _user_code(self, address: str, rate: Rate, cost: int) -> None:
+        bucket = f"user_code:{network(address)}"
+        allowance = self.state.draw(bucket, cost, rate, self.clock())
+        if not allowance.allowed:
+            raise self._refused(bucket, allowance.retry_after, "device.user_code", address=address)
 
     def waiting(self, address: str, rate: Rate) -> None:
         """Charge what is kept for a stranger until a person comes (S-091).

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -180,6 +181,24 @@ def test_wrong_secrets_are_counted_together(two: Replicas) -> None:
         assert refused.headers["Retry-After"] in ("59", "60")  # a second may have begun since
     two.at_a.move()
     two.at_b.move()
+
+
+@proves("S-065")
+def test_wrong_secrets_at_the_same_moment_are_counted_one_by_one(two: Replicas) -> None:
+    """Ten of an address are answered, though each looked before there were so many."""
+    client = two.at_a.client()
+    everywhere = [Visitor(one) for one in (two.a, two.b) * 4]
+    for one in everywhere:
+        one.address = two.at_a.address
+
+    def guess(one: Visitor) -> list[int]:
+        form = {"grant_type": "client_credentials"}
+        return [one.post(TOKEN, form, basic=(client.client_id, "x" * 43)).status for _ in range(4)]
+
+    with ThreadPoolExecutor(len(everywhere)) as threads:
+        answers = Counter(chain.from_iterable(threads.map(guess, everywhere)))
+    two.at_a.move()
+    assert answers == {401: 10, 429: 22}
 
 
 def test_a_client_that_one_removes_is_unknown_to_the_other(two: Replicas) -> None:
