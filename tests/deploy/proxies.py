@@ -90,7 +90,7 @@ def ask(
 def running(kind: str, folder: Path, upstreams: Sequence[int], certificates: Path) -> Iterator[Proxy]:
     """A proxy of a kind before servers at two ports, stopped at the end."""
     port = free_port()
-    write = {"nginx": nginx_files, "caddy": caddy_file}[kind]
+    write = {"nginx": nginx_files, "caddy": caddy_files}[kind]
     command = write(folder, port, upstreams, certificates)
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     with (folder / "log").open("ab") as log:
@@ -129,16 +129,21 @@ def nginx_files(folder: Path, port: int, upstreams: Sequence[int], certificates:
     return [find("nginx"), "-e", "stderr", "-c", folder / "nginx.conf"]
 
 
-def caddy_file(folder: Path, port: int, upstreams: Sequence[int], certificates: Path) -> list[object]:
-    """Write Caddy's example with the paths of a test; return the command that starts it."""
+def caddy_files(folder: Path, port: int, upstreams: Sequence[int], certificates: Path) -> list[object]:
+    """Write Caddy's examples with the paths of a test; return the command that starts it."""
     certificate, key = certificates / "tls.crt", certificates / "tls.key"
-    text = (DEPLOY / "caddy/Caddyfile").read_text()
-    for shown, now in zip(UPSTREAMS, upstreams, strict=True):
-        text = text.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{now}")
-    text = text.replace("/etc/ssl/auth-server/client-ca.crt", str(certificates / "client.crt"))
-    text = text.replace("\n{\n", "\n{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n", 1)
-    text = text.replace("\ttls {\n", f"\ttls {certificate} {key} {{\n")
-    text = text.replace(f"\n{NAME} {{", f"\nhttps://{NAME}:{port} {{\n\ttls {certificate} {key}")
-    text = text.replace(f"\n{MTLS_NAME} {{", f"\nhttps://{MTLS_NAME}:{port} {{")
-    (folder / "Caddyfile").write_text(text)
+    there = {
+        "/etc/ssl/auth-server/client-ca.crt": str(certificates / "client.crt"),
+        "\n{\n": "\n{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n",
+        "\ttls {\n": f"\ttls {certificate} {key} {{\n",
+        f"\n{NAME} {{": f"\nhttps://{NAME}:{port} {{\n\ttls {certificate} {key}",
+        f"\n{MTLS_NAME} {{": f"\nhttps://{MTLS_NAME}:{port} {{",
+        "\n# import": "\nimport",
+        **{f"127.0.0.1:{shown}": f"127.0.0.1:{now}" for shown, now in zip(UPSTREAMS, upstreams, strict=True)},
+    }
+    for example in (DEPLOY / "caddy").iterdir():
+        text = example.read_text()
+        for shown, now in there.items():
+            text = text.replace(shown, now)
+        (folder / example.name).write_text(text)
     return [find("caddy"), "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]

@@ -15,7 +15,7 @@ import yaml
 
 from auth_server import settings
 from auth_server.settings import Settings
-from tests.deploy.proxies import DEPLOY, caddy_file, nginx_files
+from tests.deploy.proxies import DEPLOY, caddy_files, nginx_files
 from tests.servers import packages
 from tests.servers.auth_server import ROOT, free_port
 from tests.servers.processes import Serving
@@ -56,11 +56,18 @@ def test_nginx_takes_its_example(tmp_path: Path, certificates: Path) -> None:
     assert "[warn]" not in done.stderr
 
 
-def test_caddy_takes_its_example(tmp_path: Path, certificates: Path) -> None:
-    """And it is written as Caddy writes it."""
-    caddy_file(tmp_path, free_port(), (1, 2), certificates)
+def test_caddy_takes_its_example_as_it_is() -> None:
+    """Without a file or a name but those that its first lines tell to replace."""
+    run(packages.find("caddy"), "validate", "--adapter", "caddyfile", "--config", DEPLOY / "caddy/Caddyfile")
+
+
+def test_caddy_takes_its_examples(tmp_path: Path, certificates: Path) -> None:
+    """With client certificates too; and they are written as Caddy writes them."""
+    caddy_files(tmp_path, free_port(), (1, 2), certificates)
+    assert "\nimport mtls.caddy\n" in (tmp_path / "Caddyfile").read_text()
     run(packages.find("caddy"), "validate", "--adapter", "caddyfile", "--config", tmp_path / "Caddyfile")
-    assert run(packages.find("caddy"), "fmt", DEPLOY / "caddy/Caddyfile") == (DEPLOY / "caddy/Caddyfile").read_text()
+    for example in (DEPLOY / "caddy").iterdir():
+        assert run(packages.find("caddy"), "fmt", example) == example.read_text()
 
 
 def test_limits_of_proxies_are_those_of_the_server() -> None:
