@@ -20,7 +20,7 @@ if [ ! -e redis_url ]; then
     put redis.conf "requirepass $redis_password
 dir /data
 appendonly yes
-appendfsync always
+appendfsync everysec
 maxmemory 768mb
 maxmemory-policy noeviction"
     put redis_url "redis://:$redis_password@redis:6379/0"
