@@ -1,5 +1,6 @@
 """`auth-server serve`: migrate, make what the first start needs, serve."""
 
+import errno
 import fcntl
 import gc
 import logging
@@ -148,7 +149,7 @@ def check_port(host: str, port: int) -> None:
     """Make sure that the port is free, before anything is written.
 
     Raises:
-        AuthServerError: it is not.
+        AuthServerError: it is not, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -161,6 +162,11 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
             probe.listen(1)
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise AuthServerError(
+                    f"HOST {host} is no address of this machine; set it to one that is: 127.0.0.1 for callers on it"
+                    " alone, 0.0.0.0 for all its addresses"
+                ) from None
             reason = f"cannot listen on {host} port {port}: {error.strerror}"
             raise AuthServerError(f"{reason}; stop what uses it, or choose another: --port {port + 1}") from None
 

@@ -160,6 +160,14 @@ def test_a_busy_port_ends_the_start_with_a_sentence(start: Starter) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_address_of_another_machine_is_told(start: Starter) -> None:
+    """No other port would help."""
+    done = start().run("serve", HOST="203.0.113.9", ISSUER="https://auth.example.org", PORT=str(free_port()))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "HOST 203.0.113.9 is no address of this machine" in done.stderr
+    assert "--port" not in done.stderr
+
+
 def test_a_second_server_on_one_home_is_refused(start: Starter) -> None:
     """SQLite files have one server; the sentence names the folder."""
     running = start()
