@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NEVER = 1 << 62  # Unix seconds
 BATCH = 2000  # rows, so that no lock is held for long
+NO_BACKUP = "is no backup of this server; name a file that `auth-server db backup` wrote"
+NO_STORE = "is no store of this server; name the HOME of one"
 
 
 @click.group()
@@ -144,7 +146,7 @@ def restore(file: Path, keep_app_passwords: bool, ask: Ask, output: Output) -> N
     with opened_stores() as (loaded, stores):
         target = backups.file_of(stores.records)
         stores.make_home()
-        with lock_home(loaded.home), _candidate(file, loaded) as (candidate, copy):
+        with lock_home(loaded.home), _candidate(file, loaded, NO_BACKUP) as (candidate, copy):
             ask(f"Replace all records in {target} by those of {file}? What is newer than it is lost.")
             stores.upgrade()
             with opened() as present:
@@ -181,7 +183,7 @@ def import_(home: Path, output: Output) -> None:
     with opened_stores() as (loaded, stores):
         moving.check_is_server(stores.records)
         stores.make_home()
-        with lock_home(home), _candidate(file, loaded) as (_, copy):
+        with lock_home(home), _candidate(file, loaded, NO_STORE) as (_, copy):
             stores.upgrade()
             moving.fill(copy.records, stores.records)
     with opened() as server:
@@ -190,8 +192,11 @@ def import_(home: Path, output: Output) -> None:
 
 
 @contextmanager
-def _candidate(file: Path, loaded: "Settings") -> Iterator[tuple["Server", "Stores"]]:
+def _candidate(file: Path, loaded: "Settings", refusal: str) -> Iterator[tuple["Server", "Stores"]]:
     """A server on a copy of the backup, brought to this version's schema; its keys open with our key.
+
+    Args:
+        refusal: what is told of a file that holds something else, after its name.
 
     Raises:
         AuthServerError: the file is no backup, of a newer version, or sealed with another key-encryption key.
@@ -201,12 +206,15 @@ def _candidate(file: Path, loaded: "Settings") -> Iterator[tuple["Server", "Stor
 
     with tempfile.TemporaryDirectory(prefix="restore-", dir=loaded.home) as folder:
         path = Path(folder) / "records.db"
-        backups.copy_out(file, path)
+        try:
+            backups.copy_out(file, path)
+        except backups.NotADatabase:
+            raise AuthServerError(f"{file} {refusal}") from None
         values = {"home": folder, "keys_dir": loaded.keys_path, "database_url": f"sqlite:///{path}", "redis_url": ""}
         there = settings.load(os.environ, **values).settings
         stores = assembly.stores(there)
         try:
-            _check_is_backup(file, stores)
+            _check_is_backup(file, stores, refusal)
             stores.upgrade()
             server = assembly.assemble(there, stores)
             server.keyring.warm()
@@ -216,11 +224,11 @@ def _candidate(file: Path, loaded: "Settings") -> Iterator[tuple["Server", "Stor
             stores.close()
 
 
-def _check_is_backup(file: Path, stores: "Stores") -> None:
+def _check_is_backup(file: Path, stores: "Stores", refusal: str) -> None:
     from auth_server.store import schema
 
     if schema.version(stores.records, schema.RECORDS) is None:
-        raise AuthServerError(f"{file} is no backup of this server; name another file")
+        raise AuthServerError(f"{file} {refusal}")
     try:
         stores.are_current()
     except AuthServerError as error:

@@ -16,6 +16,10 @@ _TOOLS = {
 }
 
 
+class NotADatabase(AuthServerError):
+    """A file that SQLite does not know as one of its own."""
+
+
 def file_of(engine: Engine) -> Path:
     """Return the file of an embedded database.
 
@@ -44,6 +48,7 @@ def copy_out(source: Path, target: Path) -> None:
 
     Raises:
         Conflict: the target exists.
+        NotADatabase: the source is none.
         AuthServerError: the copy could not be made; nothing is left behind.
     """
     partial = target.with_name(f".{target.name}.{os.getpid()}")
@@ -87,6 +92,8 @@ def _copy(source: Path, target: Path, *pragmas: str) -> None:
                 for pragma in pragmas:
                     copy.execute(pragma)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise NotADatabase(f"{source} is no SQLite database") from None
         raise AuthServerError(f"{source} cannot be copied to {target} ({error})") from None
 
 

@@ -206,18 +206,20 @@ def test_a_backup_of_another_key_encryption_key_is_refused(shell: Shell, empty: 
 
 def test_what_is_no_backup_is_refused(shell: Shell, tmp_path: Path) -> None:
     before = shell.json("keys", "ls")
-    noise, other = tmp_path / "noise", tmp_path / "other.db"
+    noise, short, other = tmp_path / "noise", tmp_path / "short", tmp_path / "other.db"
     noise.write_bytes(b"nothing" * 1000)
+    short.write_bytes(b"nothing")
     with closing(sqlite3.connect(other)) as connection:
         connection.execute("CREATE TABLE t (x)")
     newer = tmp_path / "newer"
     shell.json("db", "backup", str(newer))
     with closing(sqlite3.connect(newer)) as connection, connection:
         connection.execute("UPDATE records_version SET version_num = '9999'")
-    for file in (noise, other, newer):
+    for file in (noise, short, other, newer):
         done = shell.run("db", "restore", str(file), "--yes")
         assert (done.code, done.out) == (1, "")
-        assert str(file) in done.err
+        told = f"{file} is no backup of this server; name a file that `auth-server db backup` wrote"
+        assert (told if file != newer else f"{file} cannot be restored") in done.err
     assert shell.json("keys", "ls") == before
 
 
