@@ -46,6 +46,7 @@ _WORDS: Mapping[str, str] = {
     "no password supplied": _PASSWORD,
     "FATAL:  role": _PASSWORD,
     "FATAL:  database": _NO_DATABASE,
+    "server does not support SSL": "switch TLS on in the server (ssl = on), or take sslmode out of DATABASE_URL",
     "no pg_hba.conf entry": "let pg_hba.conf of the server admit user and host, or add sslmode=require to DATABASE_URL",
 }
 

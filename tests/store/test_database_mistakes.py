@@ -1,8 +1,11 @@
 """What is wrong with DATABASE_URL, or with the database that it names: told in the server's words, with what to do."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import make_url, text
@@ -74,6 +77,23 @@ def test_what_is_wrong_in_postgresql_is_named(
     assert told in str(error)
     assert advice in error.advice
     assert "REDIS_URL" not in error.advice
+
+
+def test_postgresql_without_tls_is_told(name: str) -> None:
+    """It is the server that lacks it, or the URL that asks too much."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with closing(listening.accept()[0]) as connection:
+                connection.recv(8)  # SSLRequest
+                connection.sendall(b"N")
+
+        server = Thread(target=answer)
+        server.start()
+        error = refusal(f"postgresql+psycopg://u@127.0.0.1:{listening.getsockname()[1]}/{name}?sslmode=require")
+        server.join()
+    assert "server does not support SSL" in str(error)
+    assert "or take sslmode out of DATABASE_URL" in error.advice
 
 
 def test_refused_statement_is_named_without_its_values(database: str) -> None:
