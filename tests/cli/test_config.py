@@ -58,8 +58,42 @@ def test_no_file_is_said(empty: Shell, tmp_path: Path) -> None:
 def test_secrets_are_masked(empty: Shell, form: tuple[str, ...]) -> None:
     done = empty.run("config", "show", *form, **SECRETS)
     assert done.code == 0
-    assert done.out.count("********") == len(SECRETS)
+    assert done.out.count("********") == len(SECRETS) + 1, "the last has two"
     assert not any(part in done.out + done.err for part in ("Should-never", SECRETS["KEY_ENCRYPTION_KEY"]))
+
+
+@proves("S-150")
+@pytest.mark.parametrize(
+    ("name", "given", "shown"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://u:{}@db:5432/auth", "postgresql+psycopg://u:********@db:5432/auth"),
+        ("DATABASE_URL", "postgres://u%40x:{}%40%2F@db/auth?sslmode=require",
+         "postgres://u%40x:********@db/auth?sslmode=require"),
+        ("DATABASE_URL", "postgresql://u:{}@/auth?host=a,b&port=1,2", "postgresql://u:********@/auth?host=a,b&port=1,2"),
+        ("DATABASE_URL", "postgresql://u@db/auth?password={}&sslpassword={}&p%61ssword={}&options={}",
+         "postgresql://u@db/auth?password=********&sslpassword=********&p%61ssword=********&options=********"),
+        ("DATABASE_URL", "postgresql://u:/{}?a#{}@db/auth", "********"),
+        ("DATABASE_URL", "mysql+pymysql://u:{}@db/auth?passwd={}&charset=utf8mb4",
+         "mysql+pymysql://u:********@db/auth?passwd=********&charset=utf8mb4"),
+        ("DATABASE_URL", "sqlite:////data/records.db", "sqlite:////data/records.db"),
+        ("REDIS_URL", "redis://redis:6379/0", "redis://redis:6379/0"),
+        ("REDIS_URL", "redis://u:{}@[::1]:6379/0", "redis://u:********@[::1]:6379/0"),
+        ("REDIS_URL", "rediss://:{}@redis?ssl_password={}&ssl_check_hostname=no",
+         "rediss://:********@redis?ssl_password=********&ssl_check_hostname=no"),
+        ("REDIS_URL", "unix://:{}@/run/redis.sock?db=1", "unix://:********@/run/redis.sock?db=1"),
+        ("REDIS_URL", "unix:///run/redis.sock?password={}", "unix:///run/redis.sock?password=********"),
+        ("REDIS_URL", "redis+sentinel://u:{}@a:1,b:2/main/0?sentinel_username=s&sentinel_password={}",
+         "redis+sentinel://u:********@a:1,b:2/main/0?sentinel_username=s&sentinel_password=********"),
+        ("REDIS_URL", "rediss+cluster://:{}@a:1,b:2", "rediss+cluster://:********@a:1,b:2"),
+        ("REDIS_URL", "redis+sentinel://a:1/main/0?sentinel_password=x:{}@{}", "********"),
+        ("REDIS_URL", "redis://a?password=x:{}@{}", "********"),
+    ],
+)  # fmt: skip
+def test_of_a_store_all_is_shown_but_its_passwords(empty: Shell, name: str, given: str, shown: str) -> None:
+    """In every form that a URL may have; if it is not clear where a password ends, nothing is."""
+    done = empty.run("config", "show", "--json", **{name: given.replace("{}", "Never-shown")})
+    assert {row["name"]: row["value"] for row in json.loads(done.out)}[name] == shown
+    assert "Never-shown" not in done.out + done.err
 
 
 @proves("S-158")
