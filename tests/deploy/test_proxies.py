@@ -126,6 +126,20 @@ def test_bodies_end_at_the_limit(cluster: Cluster, proxy: Proxy) -> None:
     assert proxy.call("POST", INTROSPECT, headers, b"token=".ljust(65537, b"a")).status == 413
 
 
+def test_bodies_in_chunks_come_whole_or_are_refused(kind: str, cluster: Cluster, proxy: Proxy) -> None:
+    """nginx gathers them; Caddy hands them on, which gunicorn takes and Granian does not."""
+    headers, body = {**FORM, **cluster.basic, "Transfer-Encoding": "chunked"}, b"7\r\ntoken=a\r\n0\r\n\r\n"
+
+    def posted() -> int:
+        return proxy.call("POST", INTROSPECT, headers, body).status
+
+    if kind == "nginx":
+        assert {posted() for _ in range(8)} == {200}
+    else:
+        for wanted in (200, 400):
+            assert wanted in (posted() for _ in elapsing())
+
+
 def test_http_2_is_spoken(proxy: Proxy) -> None:
     """It is what browsers and proxies agree on."""
     offered = ssl._create_unverified_context()
