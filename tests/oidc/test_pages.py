@@ -529,6 +529,17 @@ def test_the_pages_work_below_a_path(tmp_path: Any):
 
 
 @proves("S-075")
+@pytest.mark.parametrize("path", ["", "/auth"])
+def test_the_address_of_the_server_leads_to_the_account(tmp_path: Any, path: str):
+    """With the slash at its end and without; what is above it is somebody else's."""
+    here = site(tmp_path, issuer=f"{ISSUER}{path}")
+    for there in (f"{path}/", path or "/"):
+        answer = here.http.get(there, base_url=ISSUER)
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"{ISSUER}{path}/account/")
+    assert here.http.get("/", base_url=ISSUER).status_code == (404 if path else 303)
+    assert "/" not in here.http.get(f"{path}/api/v1/openapi.json", base_url=ISSUER).json["paths"]
+
+
 def test_an_app_password_opens_no_page(here: Site, jane: User, browser: Browser):
     """It is for programs: here it is a wrong password."""
     value = here.app_password(jane, "sessions")

@@ -33,6 +33,11 @@ def page(request: Request, server: Server) -> Response:
     return show("account.html", request, server, wide=True, **values)
 
 
+def from_root(request: Request, server: Server) -> Response:
+    """Lead who types only the address of the server to the page that everybody has."""
+    return lead_to(PATH, server)
+
+
 def submit(request: Request, server: Server) -> Response:
     """Take a permission back, show another account, or end all that a person has open anywhere."""
     cookie = check_form(request, server)
@@ -60,4 +65,7 @@ def _consents(user: User, language: str, server: Server) -> list[tuple[Consent, 
     return [(consent, shown(client, language)) for consent, client in pairs if client is not None]
 
 
-ENDPOINTS = (endpoint(PATH, page, submit, "One's own account", {DONE: "What has just been done."}),)
+ENDPOINTS = (
+    endpoint("/", from_root, None, "The way to one's own account", {}),
+    endpoint(PATH, page, submit, "One's own account", {DONE: "What has just been done."}),
+)
