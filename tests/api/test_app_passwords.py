@@ -38,7 +38,7 @@ def session_from(here: Site, app: str) -> str:
 def test_password_grant_makes_one(here: Site):
     """With PhotoPrism's members; it works at once, and only its digest is kept."""
     user = join(here)
-    answer = app_password(here, signed_in(here), scope="webdav Sessions", client_name=" My\n phone ")
+    answer = app_password(here, signed_in(here), scope="webdav Sessions", client_name=" My\n phone\u202e ")
     told = answer.json
     app = told.pop("access_token")
     assert answer.status_code == 200
