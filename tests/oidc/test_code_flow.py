@@ -6,6 +6,7 @@ from joserfc.jwk import KeySet
 
 from auth_server.domain.users import Changes
 from auth_server.store.records import User
+from auth_server.store.state import Page
 from tests import proves
 from tests.people import bearer
 from tests.relying_party import USERINFO, Browser, RelyingParty, answered, relying_party
@@ -56,11 +57,13 @@ def test_whoever_says_no_is_asked_again(party: RelyingParty, browser: Browser):
 
 @proves("S-029")
 def test_a_second_redemption_revokes_what_the_first_gave(here: Site, party: RelyingParty, browser: Browser):
-    """Somebody else knows the code: all of it ends."""
+    """Somebody else knows the code: all of it ends, and the audit names whose it was."""
     code = party.code(browser, scope=OFFLINE)
     first = party.redeem(code).json
     second = party.redeem(code)
     assert (second.status_code, second.json["error"]) == (400, "invalid_grant")
+    event = here.server.records.audit.page(Page(1))[0]
+    assert (event.event, event.actor) == ("code.reuse", here.server.users.find("jane").uid)
     assert here.http.get(USERINFO, headers=bearer(first["access_token"])).status_code == 401
     assert party.refresh(first["refresh_token"]).json["error"] == "invalid_grant"
 

@@ -15,7 +15,7 @@ from auth_server.protocol.feature import Authorization, Caller, Feature, Grant
 from auth_server.protocol.messages import Request
 from auth_server.protocol.server import Server
 from auth_server.store.records import Client
-from auth_server.store.state import Kind
+from auth_server.store.state import Entry, Kind
 
 GRANT_TYPE = "authorization_code"
 MAX_LENGTH = 128
@@ -47,7 +47,7 @@ def authorize(request: Request, caller: Caller, server: Server) -> Authorization
     if taken is None:
         raise _refused()
     if not taken.first or known is None:
-        replayed(key, client, request, server)
+        replayed(taken.entry, client, request, server)
         raise _refused()
     uid = taken.entry.subject or ""
     allowed = replace(read(known, uid, key), jkt=refresh_key(caller))
@@ -68,10 +68,11 @@ def check_redirect_uri(given: str, known: Mapping[str, Any]) -> None:
         raise InvalidGrant("redirect_uri is not that of the authorization request")
 
 
-def replayed(key: bytes, client: Client, request: Request, server: Server) -> None:
+def replayed(code: Entry, client: Client, request: Request, server: Server) -> None:
     """End all that a code gave: it was sent twice, so somebody else knows it (RFC 9700 §4.5)."""
-    server.refresh_tokens.end(key)
-    server.audit.record("code.reuse", "refused", client_id=client.client_id, address=request.address)
+    server.refresh_tokens.end(code.key)
+    uid = code.subject or ""
+    server.audit.record("code.reuse", "refused", actor=uid, client_id=client.client_id, address=request.address)
 
 
 def _refused() -> InvalidGrant:
