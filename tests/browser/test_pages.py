@@ -169,6 +169,17 @@ def every_page(page: Page, party: RelyingParty, elsewhere: str) -> Iterator[str]
     yield arrive(page, "You are signed out")
 
 
+def test_a_phone_shows_the_accounts_buttons_below_each_other(page: Page, party: RelyingParty):
+    """Each on one line: beside each other there is no room for their words."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{party.here.server.issuer}/account/")
+    sign_in(page)
+    boxes = [page.get_by_role("link", name=name, exact=True).bounding_box() for name in ("Change password", "Sign out")]
+    first, second = (box for box in boxes if box is not None)
+    assert first["x"] == second["x"]
+    assert first["height"] == second["height"] < 50
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_read_every_page(browser: Browser, party: RelyingParty, elsewhere: str, scheme: Any):
     """By the rules of axe (names, labels, contrast, order); and on a phone nobody scrolls sideways."""
