@@ -25,6 +25,6 @@ html_theme_options = {
     "footer_icons": [],
     "light_logo": "mark.svg",
     "dark_logo": "mark.svg",
-    "light_css_variables": {"color-brand-primary": "#0b6e4f", "color-brand-content": "#0b6e4f"},
-    "dark_css_variables": {"color-brand-primary": "#5ed6a6", "color-brand-content": "#5ed6a6"},
+    "light_css_variables": {"color-brand-primary": "#2f5bd0", "color-brand-content": "#244ebe"},
+    "dark_css_variables": {"color-brand-primary": "#8fb0ff", "color-brand-content": "#9ebbff"},
 }

@@ -34,6 +34,7 @@ def gather(pages: Path) -> None:
     """Write all pages into the folder *pages*."""
     shutil.copytree(ROOT / "docs", pages)
     shutil.copy(ROOT / "CHANGELOG.md", pages / "changelog.md")
+    shutil.copy(ROOT / "auth_server/static/pages/mark.svg", pages / "_static")  # the server's pages have the same
     for file in pages.rglob("*.md"):
         file.write_text(_outward(without_comments(file.read_text()), file.relative_to(pages)))
     for name, text in made_pages().items():
