@@ -7,7 +7,7 @@ version = release = __version__
 html_title = "auth-server"
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
-myst_enable_extensions = ["attrs_block"]
+myst_enable_extensions = ["alert", "attrs_block"]
 suppress_warnings = ["misc.highlighting_failure"]  # output that is shortened with … is no JSON
 
 html_theme = "furo"
