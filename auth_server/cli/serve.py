@@ -149,7 +149,7 @@ def check_port(host: str, port: int) -> None:
     """Make sure that the port is free, before anything is written.
 
     Raises:
-        AuthServerError: it is not, or the address is not this machine's.
+        AuthServerError: it is not, the address is not this machine's, or the port takes more rights.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -168,6 +168,11 @@ def check_port(host: str, port: int) -> None:
                     " alone, 0.0.0.0 for all its addresses"
                 ) from None
             reason = f"cannot listen on {host} port {port}: {error.strerror}"
+            if error.errno == errno.EACCES:
+                raise AuthServerError(
+                    f"{reason}; such a low port takes rights that this server does without: choose a port from 1024 on,"
+                    " and let a proxy have that one"
+                ) from None
             raise AuthServerError(f"{reason}; stop what uses it, or choose another: --port {port + 1}") from None
 
 

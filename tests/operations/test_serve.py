@@ -168,6 +168,17 @@ def test_an_address_of_another_machine_is_told(start: Starter) -> None:
     assert "--port" not in done.stderr
 
 
+def test_a_port_that_takes_more_rights_is_told(tmp_path: Path) -> None:
+    """Nothing uses it, and one more would take as many."""
+    within = ("setpriv", "--bounding-set=-net_bind_service")
+    command = [*within, sys.executable, "-m", "auth_server", "serve", "--port", "81"]
+    env = {"PATH": os.environ["PATH"], "AUTH_SERVER_HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "port 81: Permission denied; such a low port takes rights" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_second_server_on_one_home_is_refused(start: Starter) -> None:
     """SQLite files have one server; the sentence names the folder."""
     running = start()
