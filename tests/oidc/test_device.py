@@ -1,5 +1,8 @@
 """Device authorization: a code on one screen, a person at another."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import zxingcpp
 from werkzeug.test import TestResponse
@@ -7,8 +10,10 @@ from werkzeug.test import TestResponse
 from auth_server.domain.users import Changes
 from auth_server.protocol.grants.device_authorization import GRANT_TYPE
 from auth_server.store.records import User
+from auth_server.store.state import Entry, Kind
 from tests import proves
 from tests.images import pixels
+from tests.people import join
 from tests.relying_party import Browser, RelyingParty, relying_party
 from tests.sites import Site
 
@@ -103,6 +108,74 @@ def test_codes_are_their_clients_and_expire(here: Site, party: RelyingParty, bro
     here.clock.advance(600)
     assert error(poll(party, late["device_code"])) == (400, "expired_token")
     assert entered(browser, late["user_code"]).status_code == 400
+
+
+@pytest.fixture
+def before_answers(here: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object], int], None]:
+    """Let something happen each time that a person's answer is about to be written down, a number of times."""
+    swap = here.server.state.swap
+
+    def let(happen: Callable[[], object], times: int) -> None:
+        left = [times]
+
+        def meanwhile(kind: Kind, old: Entry, new: Entry, now: int) -> bool:
+            if kind is Kind.DEVICE_CODE and b'"pending"' not in new.data and left[0]:
+                left[0] -= 1
+                happen()
+            return swap(kind, old, new, now)
+
+        monkeypatch.setattr(here.server.state, "swap", meanwhile)
+
+    return let
+
+
+def test_an_answer_counts_although_the_device_asks_at_that_moment(
+    here: Site, party: RelyingParty, browser: Browser, jane: User, before_answers: Any
+):
+    """Several times even; and it is remembered that it was."""
+    told = begun(party)
+    entered(browser, told["user_code"])
+    before_answers(lambda: poll(party, told["device_code"]), 9)
+    assert "is connected" in browser.allow().text
+    assert poll(party, told["device_code"]).status_code == 200
+    assert here.server.consents.covers(jane.uid, party.client_id, "openid email offline_access")
+
+
+def test_nothing_is_lost_where_a_device_keeps_people_from_answering(
+    here: Site, party: RelyingParty, browser: Browser, jane: User, before_answers: Any
+):
+    """They are told to try again, and then it counts."""
+    told = begun(party)
+    page = entered(browser, told["user_code"])
+    before_answers(lambda: poll(party, told["device_code"]), 10)
+    refused = browser.http.post(
+        PAGE, base_url="https://auth.example.org", data={**browser.hidden(), "decision": "allow"}
+    )
+    assert (page.status_code, refused.status_code, refused.headers["Retry-After"]) == (200, 503, "1")
+    assert not here.server.consents.covers(jane.uid, party.client_id, "openid")
+    assert error(poll(party, told["device_code"]))[1] == "slow_down"
+    assert "is connected" in browser.allow().text
+    assert poll(party, told["device_code"]).status_code == 200
+
+
+@pytest.mark.parametrize("first", ["allow", "deny"])
+def test_of_two_people_who_answer_at_once_the_first_one_counts(
+    here: Site, party: RelyingParty, browser: Browser, jane: User, first: str, before_answers: Any
+):
+    """The other one is told so, and nothing is remembered of what they said."""
+    bob, other = join(here, "bob"), Browser(here, "192.0.2.8")
+    told = begun(party)
+    entered(browser, told["user_code"])
+    other.open(PAGE)
+    other.send(user_code=told["user_code"])
+    other.sign_in("bob")
+    before_answers(lambda: other.send(decision=first), 1)
+    assert (browser.allow().status_code, other.page and other.page.status_code) == (400, 200)
+    covers = [here.server.consents.covers(one.uid, party.client_id, "openid") for one in (jane, bob)]
+    assert covers == [False, first == "allow"]
+    answer = poll(party, told["device_code"])
+    assert answer.status_code == 200 if first == "allow" else error(answer) == (400, "access_denied")
+    assert entered(browser, told["user_code"]).status_code == 400, "the code is used up"
 
 
 @proves("S-110")

@@ -90,12 +90,13 @@ def _decided(code: str, allowed: bool, request: Request, server: Server) -> Resp
         return show("device.html", request, server, status=400, wrong=True)
     if allowed:
         done = device_grant.allow(found, sign_in, user, client, server)
-        by = Actor(user.uid, client.client_id, request.address)
-        server.consents.remember(user.uid, client.client_id, found.scope, (), by)
     else:
         done = device_grant.deny(found, server)
     if not done:
         return show("device.html", request, server, status=400, wrong=True)
+    if allowed:
+        by = Actor(user.uid, client.client_id, request.address)
+        server.consents.remember(user.uid, client.client_id, found.scope, (), by)
     return show("device_done.html", request, server, client=client, allowed=allowed)
 
 

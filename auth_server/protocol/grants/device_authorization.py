@@ -1,6 +1,7 @@
 """Device authorization (RFC 8628): a device without a keyboard shows a code, a person allows it on another screen."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from auth_server.clock import Random
 from auth_server.domain import credentials, scopes
 from auth_server.domain.browsers import SignIn
 from auth_server.domain.keys import base64url
+from auth_server.errors import Unavailable
 from auth_server.protocol.authorization_grant import Allowed, authorization, kept, read, refresh_key, still_allowed
 from auth_server.protocol.client_authentication import authenticate, spend_once
 from auth_server.protocol.description import Example, Schema
@@ -35,6 +37,7 @@ GRANT_TYPE = DEVICE_CODE
 TTL = 600  # seconds that a person has (RFC 8628 §3.2; at most 15 minutes: S-110)
 KNOWN_FOR = 600  # seconds more that an expired code is told from an unknown one
 INTERVAL = 5  # seconds between two questions of a device
+TRIES = 10  # to write an answer down while the device goes on asking
 PAGE, QR_CODE = "/device", "/device/qr-code"
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words; nothing that looks like something else (RFC 8628 §6.1)
 CODE_LENGTH = 8  # of 20 letters: 34 bits
@@ -53,6 +56,7 @@ class Device:
         address: from where it asked, so that people can see whether it is theirs (RFC 8628 §5.4).
         interval: seconds that it must leave between two questions.
         granted: what was allowed, as a code would keep it; empty before.
+        stored: all of this as the store had it, which tells whether it has changed since; empty of a new one.
     """
 
     key: bytes
@@ -66,6 +70,7 @@ class Device:
     address: str = ""
     uid: str = ""
     granted: Mapping[str, Any] | None = None
+    stored: bytes = b""
 
 
 # ---- the device asks
@@ -136,22 +141,38 @@ def find(user_code: str, address: str, server: Server) -> Device | None:
 
 
 def allow(device: Device, sign_in: SignIn, user: User, client: Client, server: Server) -> bool:
-    """Let a device have what it asked for; tell whether it still waited."""
+    """Let a device have what it asked for; tell whether it still waited.
+
+    Raises:
+        Unavailable: it asked again at every try; nothing has changed.
+    """
     authentication = Authentication(user.uid, sign_in.auth_time, sign_in.amr)  # it outlives this browser's sign-in
     versions = (user.password_version, user.token_version, client.token_version)
     granted = kept(Allowed(device.scope, authentication, device.key, *versions))
-    return _answer(device, replace(device, status="allowed", uid=user.uid, granted=granted), server)
+    return _answer(device, server, status="allowed", uid=user.uid, granted=granted)
 
 
 def deny(device: Device, server: Server) -> bool:
-    """Let a device know that its person said no."""
-    return _answer(device, replace(device, status="denied"), server)
+    """Let a device know that its person said no; tell whether it still waited.
+
+    Raises:
+        Unavailable: as of `allow`.
+    """
+    return _answer(device, server, status="denied")
 
 
-def _answer(device: Device, answered: Device, server: Server) -> bool:
-    now = server.clock()
-    server.state.revoke(Index.KEY, _name(device.user_code).hex(), Kind.USER_CODE)  # a code is answered once
-    return server.state.swap(Kind.DEVICE_CODE, _entry(device), _entry(answered), now)
+def _answer(device: Device, server: Server, **answer: Any) -> bool:
+    """Write an answer down if there is none yet: of two people at the same moment the first one counts."""
+    waiting: Device | None = device
+    for _ in range(TRIES):
+        if waiting is None or waiting.status != "pending":
+            return False
+        if _swap(waiting, replace(waiting, **answer), server):
+            with suppress(Unavailable):  # it leads to nobody who waits any more
+                server.state.revoke(Index.KEY, _name(device.user_code).hex(), Kind.USER_CODE)
+            return True
+        waiting = _find(device.key, server)  # it has asked meanwhile, and that was written down
+    raise Unavailable("the device asks too often to be answered")
 
 
 # ---- the device comes back
@@ -193,8 +214,7 @@ def _too_early(device: Device, server: Server) -> AuthorizationPending | SlowDow
     now = server.clock()
     hasty = device.asked_at and now - device.asked_at < device.interval
     interval = device.interval + INTERVAL if hasty else device.interval
-    asked = replace(device, asked_at=now, interval=interval)
-    server.state.swap(Kind.DEVICE_CODE, _entry(device), _entry(asked), now)
+    _swap(device, replace(device, asked_at=now, interval=interval), server)
     if hasty:
         return SlowDown(f"Wait {interval} seconds between two requests")
     return AuthorizationPending("The person has not answered yet")
@@ -213,7 +233,13 @@ def _find(key: bytes, server: Server) -> Device | None:
     entry = server.state.get(Kind.DEVICE_CODE, key, server.clock())
     if entry is None:
         return None
-    return Device(key, entry.client_id or "", **orjson.loads(entry.data))
+    return Device(key, entry.client_id or "", **orjson.loads(entry.data), stored=entry.data)
+
+
+def _swap(device: Device, changed: Device, server: Server) -> bool:
+    """Keep a device as it is now, unless somebody else has changed it since it was found; tell whether it was kept."""
+    found = replace(_entry(device), data=device.stored)  # not as we would write it: another version may have done so
+    return server.state.swap(Kind.DEVICE_CODE, found, _entry(changed), server.clock())
 
 
 def _entry(device: Device) -> Entry:
