@@ -1,8 +1,10 @@
 """Device authorization: a code on one screen, a person at another."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 import zxingcpp
 from werkzeug.test import TestResponse
@@ -10,7 +12,7 @@ from werkzeug.test import TestResponse
 from auth_server.domain.users import Changes
 from auth_server.protocol.grants.device_authorization import GRANT_TYPE
 from auth_server.store.records import User
-from auth_server.store.state import Entry, Kind
+from auth_server.store.state import Entry, Index, Kind, Page
 from tests import proves
 from tests.images import pixels
 from tests.people import join
@@ -59,12 +61,33 @@ def test_a_person_lets_a_device_in(here: Site, party: RelyingParty, browser: Bro
     assert error(poll(party, told["device_code"])) == (400, "authorization_pending")
     page = entered(browser, told["user_code"].lower().replace("-", " "))
     assert told["user_code"] in page.text
-    assert "192.0.2.7" in page.text, "whose address the browser has"
     assert "is connected" in browser.allow().text
     tokens = poll(party, told["device_code"])
     assert tokens.status_code == 200, tokens.text
     assert {"access_token", "refresh_token", "id_token"} <= tokens.json.keys()
     assert error(poll(party, told["device_code"])) == (400, "invalid_grant")
+
+
+@proves("S-112", "RFC 8628 §5.4")
+def test_people_see_where_the_device_is_and_where_they_are(here: Site, party: RelyingParty, jane: User):
+    """Who is led here by somebody far away can tell."""
+    there = {"REMOTE_ADDR": "198.51.100.9"}
+    told = here.http.post(BEGIN, data={"client_id": party.client_id}, environ_base=there).json
+    page = entered(Browser(here, "203.0.113.5"), told["user_code"])
+    places = "address <strong><bdi>198.51.100.9</bdi></strong>; yours is <strong><bdi>203.0.113.5</bdi></strong>."
+    assert f"It asked from the {places}" in page.text
+
+
+def test_a_device_that_the_version_before_has_kept_is_let_in(here: Site, party: RelyingParty, browser: Browser):
+    """Where it is was not kept, and so the page says nothing of that."""
+    told, now = begun(party), here.clock()
+    (entry,) = here.server.state.find(Kind.DEVICE_CODE, Index.ALL, "", Page(), now)
+    known = {name: value for name, value in orjson.loads(entry.data).items() if name != "address"}
+    here.server.state.put(Kind.DEVICE_CODE, replace(entry, data=orjson.dumps(known)), now)
+    assert error(poll(party, told["device_code"])) == (400, "authorization_pending")
+    assert error(poll(party, told["device_code"])) == (400, "slow_down")
+    assert "It asked from" not in entered(browser, told["user_code"]).text
+    assert "is connected" in browser.allow().text
 
 
 @proves("S-112")

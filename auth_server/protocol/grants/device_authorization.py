@@ -53,7 +53,8 @@ class Device:
         key: digest of its device code.
         user_code: as the person types it, without the dash.
         status: pending, allowed or denied.
-        address: from where it asked, so that people can see whether it is theirs (RFC 8628 §5.4).
+        address: from where it asked, so that people can see whether it is theirs (RFC 8628 §5.4); empty where the
+            version before has kept it.
         interval: seconds that it must leave between two questions.
         granted: what was allowed, as a code would keep it; empty before.
         stored: all of this as the store had it, which tells whether it has changed since; empty of a new one.
@@ -243,7 +244,7 @@ def _swap(device: Device, changed: Device, server: Server) -> bool:
 
 
 def _entry(device: Device) -> Entry:
-    names = ("scope", "user_code", "expires_at", "status", "interval", "asked_at", "uid", "granted")
+    names = ("scope", "user_code", "expires_at", "status", "interval", "asked_at", "address", "uid", "granted")
     data = orjson.dumps({name: getattr(device, name) for name in names})
     return Entry(device.key, device.expires_at + KNOWN_FOR, data, device.client_id, family=device.key)
 
