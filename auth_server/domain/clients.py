@@ -296,7 +296,7 @@ class Clients:
         generation = self._records.generation()
         if self._origins[0] != generation:
             public = self._records.clients.public()
-            known = [client for client in public if not client.registration_token]
+            known = [client for client in public if not client.self_registered]
             self._origins = (generation, Origins(_origins_of(known), _origins_of(public)))
         return self._origins[1]
 
@@ -341,7 +341,7 @@ _SHOWN = tuple(f.name for f in fields(Client) if f.name not in _HIDDEN)
 def described(client: Client) -> dict[str, Any]:
     """Return a client as RFC 7591 metadata plus our own members; no secret and no digest."""
     shown = {name: _plain(getattr(client, name)) for name in _SHOWN}
-    shown["self_registered"] = bool(client.registration_token)
+    shown["self_registered"] = client.self_registered
     times = {"created_at": rfc3339(client.created_at), "updated_at": rfc3339(client.updated_at)}
     return {**client.metadata, **shown, **times}
 

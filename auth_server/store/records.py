@@ -97,6 +97,11 @@ class Client:
     registration_token: str = ""  # SHA-256 in hex digits, of one that has registered itself (RFC 7592)
     unused_until: int | None = None  # then it is removed, if nobody has allowed it anything
 
+    @property
+    def self_registered(self) -> bool:
+        """Whether it has registered itself (RFC 7591), and tells of itself what it likes."""
+        return bool(self.registration_token)
+
 
 @dataclass(frozen=True, slots=True)
 class InitialToken:

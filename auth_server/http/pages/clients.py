@@ -1,4 +1,4 @@
-"""How a client is shown to people: its own words about itself are escaped, cut, and marked as not verified (S-028)."""
+"""How a client is shown to people: its own words are escaped, cut, and marked where nobody has checked them (S-028)."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Shown:
     """A client in one language.
 
     Args:
-        is_verified: whether those who run the server have registered it as one of their own.
+        is_verified: whether those who run the server have registered it; whoever registers itself is any stranger.
         logo: path of a picture on this server; empty without one.
         home, policy, terms: addresses of pages; empty without one.
     """
@@ -36,7 +36,7 @@ def shown(client: Client, language: str) -> Shown:
     kept = client.metadata
     return Shown(
         name=clean(_in_language(kept, "client_name", language)) or clean(client.client_name) or client.client_id,
-        is_verified=client.first_party,
+        is_verified=not client.self_registered,
         logo=_logo_path(client, _in_language(kept, "logo_uri", language)),
         home=_in_language(kept, "client_uri", language),
         policy=_in_language(kept, "policy_uri", language),
