@@ -5,6 +5,7 @@ pages send decides nothing but whether the person agrees (S-024).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -13,9 +14,11 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from auth_server.domain import credentials, scopes, second_factor
+from auth_server.domain.audit import Actor
 from auth_server.domain.browsers import Browser, SignIn
 from auth_server.domain.client_rules import LOOPBACK_HOSTS
-from auth_server.protocol import authorization_request
+from auth_server.errors import Unavailable
+from auth_server.protocol import authorization_request, repeated_answer
 from auth_server.protocol.authorization_request import AuthorizationRequest, refuse
 from auth_server.protocol.authorization_response import grant
 from auth_server.protocol.browser_cookie import browser_of, set_cookie, state_if_new, value_of, with_state
@@ -34,11 +37,13 @@ from auth_server.protocol.server import Server
 from auth_server.protocol.tokens import acr
 from auth_server.protocol.tokens.subject import subject
 from auth_server.store.records import User
-from auth_server.store.state import Entry, Index, Kind, Rate
+from auth_server.store.state import Entry, Kind, Rate
 
 TTL = 3600  # seconds that a request waits for its person
+GRACE = 10  # seconds after its answer in which it is known that it had one, and a form gets the same one again
 FLOOD = Rate(600, 2)  # requests of one address that wait for a person
 PARAMETER = "interaction"
+_ANSWER = "answer"  # among what is kept of a request that does not wait any more
 
 
 class Step(Enum):
@@ -80,6 +85,19 @@ class Interaction:
     address: str = ""
 
 
+class Answered(Refusal):
+    """The request has got its answer, a moment ago.
+
+    Args:
+        secret: names it.
+        answer: sealed; empty while it is being made, or if no form gets it again.
+    """
+
+    def __init__(self, secret: str, answer: str) -> None:
+        super().__init__("This page was answered before; go back to the application and try again")
+        self.secret, self.answer = secret, answer
+
+
 def begin(asked: AuthorizationRequest, request: Request, server: Server) -> Response:
     """Answer at once if nothing is left to do, else let the request wait and lead to the page that comes next.
 
@@ -111,23 +129,37 @@ def find(request: Request, server: Server) -> Interaction:
     """Return the request that a page belongs to.
 
     Raises:
+        Answered: it was answered a moment ago, in this browser.
         Refusal: there is none, it waited too long, or it belongs to another browser.
     """
     secret = request.query.get(PARAMETER) or request.form.get(PARAMETER, "")
     entry = server.state.get(Kind.INTERACTION, credentials.digest(secret), server.clock()) if secret else None
-    waiting = _unpack(secret, entry) if entry else None
+    values = orjson.loads(entry.data) if entry else {}
     cookie = value_of(request, server)
-    if waiting is None or not cookie or waiting.browser != _bound(cookie):
-        raise Refusal("This page has expired, or belongs to another browser; go back to the application and try again")
-    return waiting
+    if not cookie or values.get("browser") != _bound(cookie):
+        raise _expired()
+    if _ANSWER in values:
+        raise Answered(secret, values[_ANSWER])
+    return _unpack(secret, values)
 
 
-def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers = ()) -> Response:
+def _expired() -> Refusal:
+    return Refusal("This page has expired, or belongs to another browser; go back to the application and try again")
+
+
+def resume(
+    waiting: Interaction, cookie: str, server: Server, headers: Headers = (), *, by: Actor | None = None
+) -> Response:
     """Go on after a page: to the next one, or to the client with its answer.
 
     Args:
         cookie: of the browser, as it is now.
         headers: to be sent with the answer, such as a new cookie.
+        by: who has just allowed what the request asks for: that is remembered if this gives it its answer.
+
+    Raises:
+        Answered: it got one at the same moment; nothing is remembered or given.
+        Refusal: it is gone.
     """
     redirect, asked = asked_by(waiting, server)
     waiting = replace(waiting, browser=_bound(cookie))
@@ -135,7 +167,10 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
         browser = server.browsers.find(cookie)
         step, sign_in = next_step(asked, browser, waiting, server)
         if step is None and browser is not None and sign_in is not None:
-            _forget(waiting, server)
+            _end(waiting, server)
+            if by is not None:
+                client_id, claims = asked.client.client_id, asked.claims.names()
+                server.consents.remember(sign_in.uid, client_id, asked.scope, claims, by)
             answer = _granted(asked, browser, sign_in, server)
             answer.headers += with_state(headers, browser, server) if asked.is_openid else headers
             return answer
@@ -146,7 +181,7 @@ def resume(waiting: Interaction, cookie: str, server: Server, headers: Headers =
         answer.headers += headers
         return answer
     assert step is not None
-    _keep(waiting, server)
+    _change(waiting, _entry(waiting, server), server)
     return _lead_to(step, waiting, server, headers)
 
 
@@ -177,8 +212,13 @@ def asked_by(waiting: Interaction, server: Server) -> tuple[authorization_reques
 
 
 def deny(waiting: Interaction, error: OAuthError, server: Server) -> Response:
-    """End a request with an error for the client."""
-    _forget(waiting, server)
+    """End a request with an error for the client.
+
+    Raises:
+        Answered: it got an answer at the same moment.
+        Refusal: it is gone.
+    """
+    _end(waiting, server)
     pushed_authorization.answer_once(waiting.parameters, server)
     redirect = authorization_request.prove(waiting.parameters, set(), server)
     return refuse(redirect, error, server)
@@ -276,20 +316,68 @@ def _bound(cookie: str) -> str:
     return credentials.digest(cookie).hex()
 
 
-def _keep(waiting: Interaction, server: Server) -> None:
-    values = {name: value for name, value in asdict(waiting).items() if name != "secret"}
+def repeat(error: Answered, sent: str, server: Server) -> Response | None:
+    """Return the answer to a form that is sent once more; None if it is still being made, or that of another form.
+
+    Args:
+        sent: as it was for `keep_answer`.
+    """
+    return repeated_answer.opened(error.answer, f"{error.secret} {sent}", server) if error.answer else None
+
+
+def keep_answer(waiting: Interaction, answer: Response, sent: str, server: Server) -> None:
+    """Let a form that has just ended a request get the same answer once more, for GRACE seconds.
+
+    Args:
+        sent: what it must send again, beside the request's secret: the browser's cookie, and what was decided.
+    """
+    key, now = credentials.digest(waiting.secret), server.clock()
+    with suppress(Unavailable):  # the answer counts, whether or not it can be had twice
+        ended = server.state.get(Kind.INTERACTION, key, now)
+        if ended is not None and _ANSWER in orjson.loads(ended.data):
+            kept = _ended(waiting, repeated_answer.sealed(answer, f"{waiting.secret} {sent}", server), server)
+            server.state.swap(Kind.INTERACTION, ended, kept, now)
+
+
+def _end(waiting: Interaction, server: Server) -> None:
+    """End a request that gets its answer: exactly one caller does. There is room for another one of its address."""
+    _change(waiting, _ended(waiting, "", server), server)
+    server.throttles.waited(waiting.address, FLOOD)
+
+
+def _change(waiting: Interaction, new: Entry, server: Server) -> None:
+    """Replace what is kept of a request that still waits; what has got its answer never waits again.
+
+    Raises:
+        Answered: it has got its answer.
+        Refusal: it is gone.
+    """
     now = server.clock()
-    server.state.put(Kind.INTERACTION, Entry(credentials.digest(waiting.secret), now + TTL, orjson.dumps(values)), now)
+    while (current := server.state.get(Kind.INTERACTION, new.key, now)) is not None:
+        values = orjson.loads(current.data)
+        if _ANSWER in values:
+            raise Answered(waiting.secret, values[_ANSWER])
+        if server.state.swap(Kind.INTERACTION, current, new, now):
+            return
+    raise _expired()
 
 
-def _forget(waiting: Interaction, server: Server) -> None:
-    """End a request that gets its answer; there is room for another one of its address."""
-    if server.state.revoke(Index.KEY, credentials.digest(waiting.secret).hex(), Kind.INTERACTION):
-        server.throttles.waited(waiting.address, FLOOD)
+def _keep(waiting: Interaction, server: Server) -> None:
+    server.state.put(Kind.INTERACTION, _entry(waiting, server), server.clock())
 
 
-def _unpack(secret: str, entry: Entry) -> Interaction:
-    values: dict[str, Any] = orjson.loads(entry.data)
+def _entry(waiting: Interaction, server: Server) -> Entry:
+    values = {name: value for name, value in asdict(waiting).items() if name != "secret"}
+    return Entry(credentials.digest(waiting.secret), server.clock() + TTL, orjson.dumps(values))
+
+
+def _ended(waiting: Interaction, answer: str, server: Server) -> Entry:
+    """What is known of a request for a moment after it has ended."""
+    values = {"browser": waiting.browser, _ANSWER: answer}
+    return Entry(credentials.digest(waiting.secret), server.clock() + GRACE, orjson.dumps(values))
+
+
+def _unpack(secret: str, values: Mapping[str, Any]) -> Interaction:
     return Interaction(secret, **{**values, "consented": tuple(values["consented"])})
 
 

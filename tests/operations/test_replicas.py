@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import pytest
 from joserfc import jws
 from sqlalchemy import make_url
+from werkzeug.test import Client as HttpClient
 
 from auth_server.domain.users import Changes
 from auth_server.protocol.server import Server
@@ -393,6 +394,25 @@ def test_a_line_that_is_revoked_at_one_is_dead_at_the_other(two: Replicas) -> No
             assert [opens(one, token) for token in tokens] == [False, False, True], form
             assert told(one.refresh(second["refresh_token"])) == NO_GRANT
         assert there.refresh(other["refresh_token"]).status_code == 200
+
+
+@proves("S-024")
+def test_a_consent_form_that_both_get_at_the_same_moment_gives_one_code(two: Replicas) -> None:
+    """However often it is sent: some are told to wait a moment, and then get that code too."""
+    sites = [site_at(Visitor(one)) for one in (two.a, two.b)] * 3
+    browser, party = signed_in(sites[0], two.at_a.user(PASSWORD).name), relying_party(sites[0])
+    for _ in range(3):
+        party.start(browser, prompt="consent")
+        form, cookies = {**browser.hidden(), "decision": "allow"}, {"Cookie": browser.cookies()}
+
+        def send(here: Site, form: Any = form, cookies: Any = cookies) -> Any:
+            http = HttpClient(here.application, use_cookies=False)
+            return http.post("/consent", base_url=here.server.issuer, data=form, headers=cookies)
+
+        answers = at_once(send, sites) + [send(here) for here in sites]
+        assert {answer.status_code for answer in answers[6:]} == {303}
+        assert len({answered(answer)["code"] for answer in answers if answer.status_code == 303}) == 1
+        assert all("You have answered already" in answer.text for answer in answers if answer.status_code != 303)
 
 
 @proves("S-030", "S-029", "S-037")

@@ -10,7 +10,7 @@ from auth_server.protocol import interaction
 from auth_server.protocol.authorization_request import AuthorizationRequest
 from auth_server.protocol.browser_cookie import browser_of, value_of
 from auth_server.protocol.errors import AccessDenied
-from auth_server.protocol.interaction import PARAMETER, Interaction, Step
+from auth_server.protocol.interaction import PARAMETER, Answered, Interaction, Step
 from auth_server.protocol.messages import Request, Response
 from auth_server.protocol.server import Server
 from auth_server.protocol.tokens.claims import claims_of
@@ -27,20 +27,38 @@ def page(request: Request, server: Server) -> Response:
 
 
 def submit(request: Request, server: Server) -> Response:
-    """Remember what was allowed, and go on; or tell the client that it was not."""
+    """Remember what was allowed, and go on; or tell the client that it was not. A double click is one click."""
     cookie = check_form(request, server)
-    waiting = interaction.find(request, server)
-    asked, user = _asked(waiting, request, server)
-    if user is None:
-        return interaction.resume(waiting, cookie, server)
     decision = request.form.get("decision", "")
-    if decision == "deny":
-        return interaction.deny(waiting, AccessDenied("The person said no"), server)
-    if decision != "allow":
-        return _form(request, server, waiting, asked, user)
-    by = Actor(user.uid, asked.client.client_id, request.address)
-    server.consents.remember(user.uid, asked.client.client_id, asked.scope, asked.claims.names(), by)
-    return interaction.resume(interaction.consented(waiting, user.uid, asked.scope), cookie, server)
+    sent = f"{cookie} {decision}"
+    try:
+        waiting = interaction.find(request, server)
+        asked, user = _asked(waiting, request, server)
+        if user is None:
+            return interaction.resume(waiting, cookie, server)
+        if decision == "deny":
+            answer = interaction.deny(waiting, AccessDenied("The person said no"), server)
+        elif decision == "allow":
+            by = Actor(user.uid, asked.client.client_id, request.address)
+            agreed = interaction.consented(waiting, user.uid, asked.scope)
+            answer = interaction.resume(agreed, cookie, server, by=by)
+        else:
+            return _form(request, server, waiting, asked, user)
+    except Answered as error:
+        return interaction.repeat(error, sent, server) or _wait(error, decision, request, server)
+    interaction.keep_answer(waiting, answer, sent, server)
+    return answer
+
+
+def _wait(error: Answered, decision: str, request: Request, server: Server) -> Response:
+    """Let whoever was too quick send the form once more, when the answer that is being made can be had.
+
+    Raises:
+        Answered: it was made, and not for this form.
+    """
+    if error.answer:
+        raise error
+    return show("answered.html", request, server, answered=error, decision=decision)
 
 
 def _asked(waiting: Interaction, request: Request, server: Server) -> tuple[AuthorizationRequest, User | None]:
