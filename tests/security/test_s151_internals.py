@@ -85,7 +85,7 @@ def test_a_lost_store_is_told_without_its_name(here: Site, path: str):
         ("GET", "/api/v1/nowhere", 404),
         ("GET", "/api/v1/admin/nowhere", 404),
         ("GET", "/console", 404),
-        ("GET", "/?__debugger__=yes&cmd=resource&f=debugger.js", 404),
+        ("GET", "/?__debugger__=yes&cmd=resource&f=debugger.js", 303),
         ("DELETE", "/api/v1/oauth/token", 405),
         ("TRACE", "/api/v1/oauth/token", 405),
         ("GET", "/api/v1/docs/..%5c..%5csettings.py", 404),
