@@ -107,10 +107,7 @@ class Throttles:
         Raises:
             Throttled: the address has not one try left.
         """
-        bucket = f"login:{network(address)}"
-        allowance = self.state.draw(bucket, 0, self._login, self.clock())
-        if not allowance.allowed:
-            raise self._refused(bucket, allowance.retry_after, "login.password", address=address)
+        self._draw(f"login:{network(address)}", 0, self._login, "login.password", address)
 
     def failed_login(self, account: str) -> None:
         """Count a wrong password in the account's row of failures."""
@@ -162,10 +159,7 @@ class Throttles:
 
     def _try_of_client(self, client_id: str, address: str, cost: int) -> None:
         bucket = f"client:{_name(client_id)}:{network(address)}"
-        allowance = self.state.draw(bucket, cost, CLIENT, self.clock())
-        if not allowance.allowed:
-            event = "client.authenticate"
-            raise self._refused(bucket, allowance.retry_after, event, client_id=client_id, address=address)
+        self._draw(bucket, cost, CLIENT, "client.authenticate", address, client_id)
 
     def unknown_token(self, address: str) -> None:
         """Charge a token that nobody has; a valid one is never asked about.
@@ -173,10 +167,7 @@ class Throttles:
         Raises:
             Throttled: too many of them from this address.
         """
-        bucket = f"auth:{network(address)}"
-        allowance = self.state.draw(bucket, 1, self._auth, self.clock())
-        if not allowance.allowed:
-            raise self._refused(bucket, allowance.retry_after, "token.find", address=address)
+        self._draw(f"auth:{network(address)}", 1, self._auth, "token.find", address)
 
     def check_user_code(self, address: str, rate: Rate) -> None:
         """Before the code of a device is looked up.
@@ -184,7 +175,7 @@ class Throttles:
         Raises:
             Throttled: too many wrong ones from this address (S-110).
         """
-        self._user_code(address, rate, 0)
+        self._draw(f"user_code:{network(address)}", 0, rate, "device.user_code", address)
 
     def wrong_user_code(self, address: str, rate: Rate) -> None:
         """Charge a code that no device has.
@@ -192,13 +183,7 @@ class Throttles:
         Raises:
             Throttled: others were charged since `check_user_code`, and this is one too many.
         """
-        self._user_code(address, rate, 1)
-
-    def _user_code(self, address: str, rate: Rate, cost: int) -> None:
-        bucket = f"user_code:{network(address)}"
-        allowance = self.state.draw(bucket, cost, rate, self.clock())
-        if not allowance.allowed:
-            raise self._refused(bucket, allowance.retry_after, "device.user_code", address=address)
+        self._draw(f"user_code:{network(address)}", 1, rate, "device.user_code", address)
 
     def waiting(self, address: str, rate: Rate) -> None:
         """Charge what is kept for a stranger until a person comes (S-091).
@@ -206,10 +191,7 @@ class Throttles:
         Raises:
             Throttled: too much of it from this address.
         """
-        bucket = f"waiting:{network(address)}"
-        allowance = self.state.draw(bucket, 1, rate, self.clock())
-        if not allowance.allowed:
-            raise self._refused(bucket, allowance.retry_after, "authorization.request", address=address)
+        self._draw(f"waiting:{network(address)}", 1, rate, "authorization.request", address)
 
     def waited(self, address: str, rate: Rate) -> None:
         """Give back the charge of what waits no more, because its person came."""
@@ -224,10 +206,7 @@ class Throttles:
         Raises:
             Throttled: too much of it waits.
         """
-        bucket = f"pushed:{client_id or network(address)}"
-        allowance = self.state.draw(bucket, 1, rate, self.clock())
-        if not allowance.allowed:
-            raise self._refused(bucket, allowance.retry_after, "authorization.request", address=address)
+        self._draw(f"pushed:{client_id or network(address)}", 1, rate, "authorization.request", address)
 
     def answered(self, client_id: str, address: str, rate: Rate) -> None:
         """Give back the charge of what was pushed, because its person came."""
@@ -239,10 +218,13 @@ class Throttles:
         Raises:
             Throttled: too many from this address.
         """
-        bucket = f"registration:{network(address)}"
-        allowance = self.state.draw(bucket, 1, rate, self.clock())
+        self._draw(f"registration:{network(address)}", 1, rate, "client.add", address)
+
+    def _draw(self, bucket: str, cost: int, rate: Rate, event: str, address: str, client_id: str = "") -> None:
+        """Take so many tries from a bucket; none means to look whether there is one."""
+        allowance = self.state.draw(bucket, cost, rate, self.clock())
         if not allowance.allowed:
-            raise self._refused(bucket, allowance.retry_after, "client.add", address=address)
+            raise self._refused(bucket, allowance.retry_after, event, address=address, client_id=client_id)
 
     def _refused(
         self, bucket: str, retry_after: int, event: str, *, address: str, actor: str = "", client_id: str = ""
