@@ -331,12 +331,9 @@ def keep_answer(waiting: Interaction, answer: Response, sent: str, server: Serve
     Args:
         sent: what it must send again, beside the request's secret: the browser's cookie, and what was decided.
     """
-    key, now = credentials.digest(waiting.secret), server.clock()
+    ended, kept = _ended(waiting, "", server), repeated_answer.sealed(answer, f"{waiting.secret} {sent}", server)
     with suppress(Unavailable):  # the answer counts, whether or not it can be had twice
-        ended = server.state.get(Kind.INTERACTION, key, now)
-        if ended is not None and _ANSWER in orjson.loads(ended.data):
-            kept = _ended(waiting, repeated_answer.sealed(answer, f"{waiting.secret} {sent}", server), server)
-            server.state.swap(Kind.INTERACTION, ended, kept, now)
+        server.state.swap(Kind.INTERACTION, ended, _ended(waiting, kept, server), server.clock())
 
 
 def _end(waiting: Interaction, server: Server) -> None:
