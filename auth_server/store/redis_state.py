@@ -163,8 +163,9 @@ class RedisState:
             told: dict[bytes, bytes] = dict(line.split(b":", 1) for line in lines if b":" in line)
             if told.get(b"role") != b"master" or b"run_id" not in told:
                 raise BrokenConnection("it is a replica, or does not say who it is")
-            if told.get(b"cluster_enabled") == (b"0" if self._where.kind == "cluster" else b"1"):
-                raise ResponseError(NO_CLUSTER if self._where.kind == "cluster" else A_CLUSTER)
+            unfit, why = (b"0", NO_CLUSTER) if self._where.kind == "cluster" else (b"1", A_CLUSTER)
+            if told.get(b"cluster_enabled") == unfit:
+                raise ResponseError(why)
             local.identity = (told[b"run_id"] + b" " + told.get(b"master_replid", b"")).decode() + self._part
             local.common_mark = sha256(local.identity.encode()).digest()[:MARK]
             admit(local.identity)

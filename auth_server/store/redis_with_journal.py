@@ -83,9 +83,11 @@ class RedisWithJournal:
         Raises:
             Unavailable: somebody else is at it, and not done in time; or the database does not answer.
         """
-        if self._journal.reconciled() == identity:
-            self._notice(identity)
-            return
+        if self._journal.reconciled() != identity:
+            self._reconcile(identity)
+        self._notice(identity)
+
+    def _reconcile(self, identity: str) -> None:
         if not self._turn.acquire(timeout=PATIENCE):
             raise Unavailable("Redis has started anew, and what was revoked is not yet revoked there")
         try:
@@ -94,7 +96,6 @@ class RedisWithJournal:
                     self._redis.revoke_again(revocations)
                     if self._generation is not None:  # that in Redis may be an old one, which some have copies of
                         self._generation.publish()
-            self._notice(identity)
         finally:
             self._turn.release()
 
