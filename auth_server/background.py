@@ -6,10 +6,10 @@ Each piece is safe to run anywhere at any time; what should run once among all r
 import logging
 import os
 import threading
-import time
 
 from auth_server.domain import clock_check
 from auth_server.errors import AuthServerError
+from auth_server.logs import Seldom
 from auth_server.protocol.extensions import backchannel_logout
 from auth_server.protocol.server import Server
 
@@ -21,7 +21,6 @@ PURGE_PAUSE = (
 )
 REAP_BATCH = 200  # clients that nobody uses
 COURIERS = 16  # clients of this process that are called at the same time
-TELL_EVERY = 1  # seconds between two warnings that the work has to wait
 log = logging.getLogger("auth_server.background")
 
 
@@ -35,6 +34,7 @@ class Background:
         self._pid = 0
         self._purge_at = self._advanced_at = 0
         self._called: set[str] = set()
+        self._seldom = Seldom(log, server.clock)
 
     def start(self) -> None:
         """Start the thread in this process."""
@@ -133,13 +133,10 @@ class Background:
         self.start()
 
     def _run(self) -> None:
-        told_at = float("-inf")
         while not self._stop.wait(SYNC):
             try:
                 self.tick()
             except AuthServerError as error:
-                if time.monotonic() >= told_at + TELL_EVERY:
-                    told_at = time.monotonic()
-                    log.warning("periodic work has to wait: %s", error)
+                self._seldom.warn("periodic work has to wait: %s", error)
             except Exception:  # a bug must not end the thread: keys would stop rotating
                 log.exception("periodic work failed")

@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -49,6 +50,24 @@ def configure(level: str, *, json: bool) -> None:
     log.setLevel(_LEVELS[level])
     logging.captureWarnings(True)  # libraries' warnings in the same form as everything else
     logging.getLogger("alembic").setLevel(logging.WARNING)  # else a first start begins with a page of migrations
+
+
+class Seldom:
+    """Warns at most once a second: what keeps one request from its answer may keep all.
+
+    Args:
+        clock: Unix seconds.
+    """
+
+    def __init__(self, to: logging.Logger, clock: Callable[[], int]) -> None:
+        self._log, self._clock, self._warned_at = to, clock, 0
+
+    def warn(self, text: str, *values: object) -> None:
+        """Log a warning, unless there was one in this second."""
+        now = self._clock()
+        if now != self._warned_at:
+            self._warned_at = now
+            self._log.warning(text, *values)
 
 
 class AccessLog:

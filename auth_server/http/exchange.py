@@ -10,6 +10,7 @@ from auth_server.errors import AuthServerError, Unavailable
 from auth_server.http import headers, incoming
 from auth_server.http.errors import Bug, HttpError, render, status_of
 from auth_server.http.peer import peer_address
+from auth_server.logs import Seldom
 from auth_server.protocol.feature import Cors, Endpoint, Operation, Surface
 from auth_server.protocol.messages import Headers, Request, Response
 from auth_server.protocol.server import Server
@@ -31,7 +32,7 @@ class Exchange:
         self.server = server
         self.page_context: Callable[[Any], AbstractContextManager[object]] = nullcontext
         self._common: dict[str, Headers] = {}
-        self._warned_at = 0
+        self._seldom = Seldom(log, server.clock)
 
     def run(
         self,
@@ -64,7 +65,7 @@ class Exchange:
     def _failed(self, error: Exception, endpoint: Endpoint, environ: Mapping[str, Any]) -> Response:
         """Return the answer to an error; of a bug the log has it all and the answer nothing (S-151)."""
         if isinstance(error, Unavailable):
-            self._warn(f"{endpoint.path}: {error}")
+            self._seldom.warn("%s: %s", endpoint.path, error)
         elif not isinstance(error, AuthServerError) or status_of(error) == 500:
             request_id = self.server.random(8).hex()
             log.error("request %s failed", request_id, exc_info=error)
@@ -73,13 +74,6 @@ class Exchange:
             return render(error, endpoint.surface)
         with self.page_context(environ):
             return render(error, endpoint.surface)
-
-    def _warn(self, text: str) -> None:
-        """Log what keeps the server from answering, at most once a second."""
-        now = self.server.clock()
-        if now != self._warned_at:
-            self._warned_at = now
-            log.warning("%s", text)
 
     def preflight(self, environ: Mapping[str, Any], endpoint: Endpoint) -> Response:
         """Return the answer to OPTIONS."""

@@ -9,7 +9,7 @@ import pytest
 from auth_server.background import PURGE_EVERY, Background
 from auth_server.errors import Unavailable
 from tests.people import join
-from tests.sites import Site, site
+from tests.sites import Clock, Site, site
 
 DAY, HOUR = 86400, 3600
 
@@ -117,12 +117,14 @@ def test_an_idle_server_writes_nothing(tmp_path: Path):
 class _Turns(threading.Event):
     """Lets the thread go round so many times; each takes a fiftieth of a second by its clock."""
 
-    def __init__(self, turns: int) -> None:
+    def __init__(self, turns: int, clock: Clock) -> None:
         super().__init__()
-        self.now, self._left = 1000.0, turns
+        self._clock, self._turns, self._left = clock, turns, turns
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.now, self._left = self.now + 0.02, self._left - 1
+        self._left -= 1
+        if (self._turns - self._left) % 50 == 0:
+            self._clock.advance(1)
         return self._left < 0
 
 
@@ -130,9 +132,9 @@ def test_what_keeps_the_work_waiting_is_told_once_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     """And not at each try, which would fill the disk that may be full already."""
-    background, turns = Background(site(tmp_path).server), _Turns(125)
-    monkeypatch.setattr(background, "_stop", turns)
-    monkeypatch.setattr("auth_server.background.time.monotonic", lambda: turns.now)
+    here = site(tmp_path)
+    background = Background(here.server)
+    monkeypatch.setattr(background, "_stop", _Turns(125, here.clock))
 
     def fail() -> None:
         raise Unavailable("the disk is full")
