@@ -19,7 +19,7 @@ from tests import proves
 from tests.people import bearer, join, login, signed_in
 from tests.relying_party import Browser, relying_party
 from tests.servers.auth_server import ADMIN_PASSWORD, AuthServer
-from tests.servers.processes import until
+from tests.servers.processes import children, until
 from tests.servers.visitors import INTROSPECT, REVOKE, SESSION, TOKEN, Answer, Visitor
 from tests.sites import Site, site
 
@@ -54,8 +54,8 @@ def test_a_full_disk_stops_writes_and_nothing_else(cramped: AuthServer):
     ended = sign_in(visitor).json["access_token"]
     assert cramped.process is not None
     home = Path(f"/proc/{cramped.process.pid}/root{cramped.settings.home}")
-    until(lambda: len(_workers(cramped.process.pid)) == cramped.settings.workers)
-    workers = _workers(cramped.process.pid)
+    until(lambda: len(children(cramped.process.pid)) == cramped.settings.workers)
+    workers = children(cramped.process.pid)
     filler = home / "filler"
     _fill(filler)
     refused = _until_refused(visitor)
@@ -64,21 +64,21 @@ def test_a_full_disk_stops_writes_and_nothing_else(cramped: AuthServer):
         assert visitor.call("GET", path).status == 200
     assert visitor.call("GET", SESSION, bearer=session).status == 200
     assert visitor.call("DELETE", SESSION, bearer=ended).status in (200, 503)
-    assert workers <= _workers(cramped.process.pid)
+    assert workers <= children(cramped.process.pid)
     killed = min(workers)
     os.kill(killed, signal.SIGKILL)
-    until(lambda: killed not in _workers(cramped.process.pid) and len(_workers(cramped.process.pid)) == len(workers))
-    workers = _workers(cramped.process.pid)  # one of them was born on the full disk
+    until(lambda: killed not in children(cramped.process.pid) and len(children(cramped.process.pid)) == len(workers))
+    workers = children(cramped.process.pid)  # one of them was born on the full disk
     for _ in range(20):
         visitor.move()
         assert visitor.call("GET", SESSION, bearer=session).status == 200
-    assert workers == _workers(cramped.process.pid)
+    assert workers == children(cramped.process.pid)
     filler.unlink()
     assert visitor.call("GET", SESSION, bearer=session).status == 200
     assert visitor.call("DELETE", SESSION, bearer=ended).status in (200, 401)
     assert visitor.call("GET", SESSION, bearer=ended).status == 401
     assert sign_in(visitor).status == 200
-    assert workers <= _workers(cramped.process.pid)
+    assert workers <= children(cramped.process.pid)
     assert "Traceback" not in cramped.log()
 
 
@@ -176,7 +176,3 @@ def _until_refused(visitor: Visitor) -> Answer:
         if answer.status != 200:
             return answer
     raise AssertionError("the disk does not get full")
-
-
-def _workers(pid: int) -> set[int]:
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}

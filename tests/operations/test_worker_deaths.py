@@ -10,15 +10,14 @@ import pytest
 
 from tests import proves
 from tests.servers.auth_server import AuthServer
-from tests.servers.processes import until
+from tests.servers.processes import children, until
 from tests.servers.visitors import SESSION, Visitor
 
 
 def workers(server: AuthServer) -> set[int]:
     """The worker processes of a server."""
     assert server.process is not None
-    pid = server.process.pid
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    return children(server.process.pid)
 
 
 def until_it_serves(server: AuthServer) -> None:

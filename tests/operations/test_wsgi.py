@@ -10,7 +10,7 @@ from pathlib import Path
 from requests import post
 
 from tests.servers.auth_server import free_port
-from tests.servers.processes import until_it_listens
+from tests.servers.processes import children, until_it_listens
 
 ROOT = Path(__file__).parents[2]
 GUNICORN = ("-m", "gunicorn", "-c", "config/gunicorn.conf.py", "auth_server.wsgi:application")
@@ -46,8 +46,8 @@ def test_gunicorn_serves_by_the_file_that_is_shipped(tmp_path: Path):
             timeout=10,
         )
         assert answer.status_code == 200
-        (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert len(os.sched_getaffinity(int(worker))) == 1
+        (worker,) = children(process.pid)
+        assert len(os.sched_getaffinity(worker)) == 1
         process.terminate()
         assert process.wait(10) == 0
     finally:

@@ -59,6 +59,11 @@ def until_it_listens(process: "subprocess.Popen[bytes]", port: int, log: Path) -
     until_it_answers(process, listens, log, 10)
 
 
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started, also those that have ended and were not looked after yet."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
 class Serving:
     """One of them, which has printed *until*, or has ended before.
 
