@@ -136,7 +136,9 @@ class RedisState:
         connection: RedisConnection | None = local.connection
         if connection is not None and connection.is_open():
             now = time.monotonic()
-            if local.epoch == self._epoch and (unseen or now - connection.used_at < _UNUSED or connection.is_quiet()):
+            # One that is being let in has just said who it is: if others look anew meanwhile, this thread does later.
+            is_known = local.epoch == self._epoch or getattr(local, "is_admitting", False)
+            if is_known and (unseen or now - connection.used_at < _UNUSED or connection.is_quiet()):
                 connection.used_at = now
                 return connection
             connection.close()

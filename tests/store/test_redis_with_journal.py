@@ -15,7 +15,7 @@ from auth_server.errors import Unavailable
 from auth_server.store import engine, tables
 from auth_server.store.guess import Guess
 from auth_server.store.optimistic_state import OptimisticState
-from auth_server.store.redis_state import Revocation
+from auth_server.store.redis_state import RedisState, Revocation
 from auth_server.store.redis_with_journal import LASTING, RedisWithJournal
 from auth_server.store.revocation_journal import RevocationJournal
 from auth_server.store.schema import RECORDS
@@ -400,6 +400,24 @@ def test_who_comes_back_to_the_one_of_before_hears_of_the_next_again(
         assert here.get(TOKEN, entry.key, NOW) is None
     here.close()
     there.close()
+
+
+def test_who_is_being_let_in_stays_when_others_look_anew(server: Redis) -> None:
+    """What is to be revoked in it is; at its next command it looks anew as well."""
+    told: list[str] = []
+
+    def admit(identity: str) -> None:
+        told.append(identity)
+        if len(told) == 1:
+            state.reopen()
+            state.revoke_again(iter([Revocation(Index.CLIENT, "client", None, 7, NOW + 60)]))
+
+    state = RedisState(server.url, admit=admit)
+    state.check()
+    assert len(told) == 1
+    state.check()
+    assert len(told) == 2
+    state.close()
 
 
 def test_redis_that_restarts_often_is_not_taken_for_two(
